@@ -1,0 +1,303 @@
+"""What a run does with what comes in: through the core, and then whatever differs between the snapshots.
+
+Written once for all backends; none of it waits. A run is handled on its backend's loop alone; what comes from elsewhere
+comes through the mailbox. On the hot path, like the core: a signal that only moves a deadline must cost little more than
+its function.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Generic, Protocol, TypeVar
+
+from caravela import mailbox
+from caravela import vocabulary as v
+from caravela.calls import Call
+from caravela.core import Record, advance, start
+from caravela.core import events as e
+from caravela.core.effects import invocation, invoked
+from caravela.core.events import Event
+from caravela.core.postponed import Postponed, Signal
+from caravela.core.snapshot import AT, DUE, MEMORY, NEVER, STATE, TOKEN, RawSnapshot, failure_of
+from caravela.errors import FlowEndedError
+from caravela.functions import label_of
+from caravela.handle import Handle, resolve
+from caravela.nodes import Each, Run
+from caravela.outlet import Outlet
+from caravela.state import changed, copied, evolve
+
+__all__ = ["Host", "Running"]
+
+S = TypeVar("S")
+
+_log = logging.getLogger("caravela")
+
+
+class Host(Protocol):
+    """What a run needs of its backend."""
+
+    mailbox: mailbox.Mailbox
+
+    def now(self) -> float:
+        """Give the time in seconds."""
+
+    def draw(self) -> float:
+        """Give a random number in [0, 1)."""
+
+    def post(self, run: Any, kind: int, content: Any) -> None:
+        """Put something into the inbox, and see that it is handled."""
+
+    def begin(self, run: Any, content: Any) -> None:
+        """Take in a run that has its first snapshot."""
+
+    def plan(self, run: Any, due: float) -> None:
+        """See that the run hears of a time."""
+
+    def call(self, call: Call, *, cancel: bool = False) -> None:
+        """Start a function, or cancel it."""
+
+    def finished(self, run: Any) -> None:
+        """Forget a run that has ended."""
+
+
+class Running(Handle[S], Generic[S]):
+    """One running flow, as its backend sees it."""
+
+    __slots__ = ()
+
+    def begin(self, outlet: Outlet | None) -> None:
+        """Take the first snapshot. The only transition that is made on the starter's thread: it has no effects yet."""
+        self._outlet = outlet
+        record = None if outlet is None else Record()
+        now = self.host.now()
+        state = self._snapshot[STATE]
+        self._snapshot = start(self.machine, state, now=now, record=record)
+        self.host.begin(self, (record, (now, state)))
+
+    def receive(self, kind: int, content: Any) -> None:
+        """Take one thing out of the inbox."""
+        _RECEIVERS[kind](self, content)
+
+    def catch_up(self, sent: float) -> None:
+        """Let pass the time before something was sent, so that a loop that comes late keeps the order of things."""
+        while self._snapshot[DUE] < sent:
+            self._elapsed(self._snapshot[DUE])
+
+    def tick(self, now: float) -> None:
+        """Time has passed, up to and including `now`."""
+        due = self._snapshot[DUE]
+        if due <= now:
+            self._elapsed(due)
+        elif due != NEVER:
+            self.host.plan(self, due)
+
+    def _elapsed(self, due: float) -> None:
+        self._dispatch(e.elapsed(self.host.now(), due, self._draw(), self._fold()))
+
+    def _started(self, content: tuple[Record | None, Event]) -> None:
+        record, event = content
+        self._act(None, self._snapshot, event, record)
+
+    def _signalled(self, signal: Signal) -> None:
+        if self.machine.rows[self._snapshot[AT]][3].postpones:
+            if self._postponed is None:
+                self._postponed = []
+            self._postponed.append(signal)
+            return
+        fn, args, kwargs, name, waiting = signal
+        if waiting is not None:
+            fn = _Noted(fn)
+        try:
+            self._dispatch((e.SIGNAL, self.host.now(), fn, args, kwargs, name))
+        except BaseException as error:  # noqa: BLE001 - what a signal function raises is its sender's
+            self._reject(signal, error)
+        else:
+            if waiting is not None:
+                resolve(waiting, copied(fn.given))
+
+    def _returned(self, content: tuple[int, int, Any]) -> None:
+        token, index, value = content
+        self._settle(e.returned(self.host.now(), token, value, index, self._draw(), self._fold()))
+
+    def _raised(self, content: tuple[int, int, BaseException]) -> None:
+        token, index, error = content
+        self._settle(e.raised(self.host.now(), token, error, index, self._draw(), self._fold()))
+
+    def _settled(self, content: tuple[int, int]) -> None:
+        self._settle(e.settled(self.host.now(), *content, self._draw()))
+
+    def _abandoned(self, content: tuple[int, int]) -> None:
+        self._settle(e.abandoned(self.host.now(), *content, self._draw()))
+
+    def _settle(self, event: Event) -> None:
+        index = event[3] if event[0] in (e.SETTLED, e.ABANDONED) else event[4]
+        if event[2] == self._snapshot[TOKEN] and self._calls is not None:
+            self._calls.pop(index, None)
+        self._dispatch(event)
+
+    def _stopped(self, _content: Any) -> None:
+        self._dispatch(e.stop(self.host.now(), self._fold()))
+
+    def _resumed(self, _content: Any) -> None:
+        self._dispatch(e.resumed(self.host.now()))
+
+    def _subscribed(self, subscription: Any) -> None:
+        self._looked = True
+        if self._outlet is None:
+            self._outlet = Outlet(self.id, self.tag)
+            if self.ended:
+                self._tell_end()
+        self._outlet.subscribe(subscription, self.host.now(), self._snapshot[STATE])
+
+    def _draw(self) -> float:
+        step = self.machine.rows[self._snapshot[AT]][3].step
+        if isinstance(step, (Run, Each)) and step.policy.jitter != "none":
+            return self.host.draw()
+        return 0.0
+
+    def _dispatch(self, event: Event) -> None:
+        """Send an event through the core and do what differs."""
+        old = self._snapshot
+        record = self._record = None if self._outlet is None else Record()
+        new = advance(self.machine, old, event, record)
+        if new is not old:
+            self._snapshot = new
+            self._act(old, new, event, record)
+
+    def _act(self, old: RawSnapshot | None, new: RawSnapshot, event: Event, record: Record | None) -> None:
+        if record is not None and self._outlet is not None:
+            self._outlet.transition(self.machine, event[1] if old else event[0], old, new, event, record)
+        due = new[DUE]
+        if due != NEVER and due < self.armed:
+            self.host.plan(self, due)
+        if old is None or new[AT] != old[AT] or new[MEMORY] is not old[MEMORY]:
+            self._perform(old, new)
+
+    def _perform(self, old: RawSnapshot | None, new: RawSnapshot) -> None:
+        kind = self.machine.rows[new[AT]][0]
+        if self._calls:
+            self._let_go(old, new, kind)
+        for index in invoked(self.machine, old, new):
+            self._invoke(new, index)
+        if kind in v.FINAL_KINDS:
+            self._finish()
+        elif kind in v.TRANSIENT_KINDS:
+            self.host.post(self, mailbox.RESUME, None)
+
+    def _let_go(self, old: RawSnapshot | None, new: RawSnapshot, kind: str) -> None:
+        """Cancel the functions that are out, or give them up, if the transition says so."""
+        calls = list((self._calls or {}).values())
+        if old is not None and old[TOKEN] != new[TOKEN]:
+            self._calls = None
+            for call in calls:
+                call.abandon()
+        elif kind == v.CANCELLING:
+            for call in calls:
+                if not call.cancelled:
+                    call.cancelled = True
+                    self.host.call(call, cancel=True)
+
+    def _invoke(self, snapshot: RawSnapshot, index: int) -> None:
+        fn, args = invocation(self.machine, snapshot, index)
+        state = self.machine.states[snapshot[AT]]
+        call = Call(self.host, self, snapshot[TOKEN], index, state.label, fn, args)
+        if self._calls is None:
+            self._calls = {}
+        self._calls[index] = call
+        self.host.call(call)
+
+    def _fold(self) -> Postponed | None:
+        if self._postponed is None:
+            return None
+        return _Handed(self._postponed, self)
+
+    def signal_applied(self, signal: Signal, old: Any, new: Any) -> None:
+        """A postponed signal has given a new state."""
+        record = self._record
+        if record is not None:
+            record.signals.append(signal_name(signal))
+            if changed(old, new):
+                record.change(new)
+        if signal[4] is not None:
+            resolve(signal[4], copied(new))
+
+    def signal_rejected(self, signal: Signal, error: BaseException) -> None:
+        """A postponed signal has raised."""
+        self._reject(signal, error, self._record)
+
+    def _reject(self, signal: Signal, error: BaseException, record: Record | None = None) -> None:
+        waiting = signal[4]
+        if waiting is not None:
+            resolve(waiting, None, error)
+            return
+        name = signal_name(signal)
+        if not isinstance(error, FlowEndedError):
+            _log.error("signal %s of flow %r raised; nothing has changed", name, self.machine.name, exc_info=error)
+        if record is not None:
+            record.reject(name, error)
+        elif self._outlet is not None:
+            self._outlet.rejected(self.host.now(), name, error)
+
+    def _finish(self) -> None:
+        left = [*(self._postponed or ()), *self.host.mailbox.close(self)]
+        self._postponed = None
+        for signal in left:
+            self._reject(signal, self.ended_error())
+        self._tell_end()
+        self.host.finished(self)
+        with self.host.mailbox.lock:
+            waiters, self._waiters = self._waiters, ()
+        for waiter in waiters or ():
+            resolve(waiter, None)
+
+    def _tell_end(self) -> None:
+        if self._outlet is not None:
+            self._looked = self._looked or self._outlet.watched
+            kind = self.machine.rows[self._snapshot[AT]][0]
+            self._outlet.ended(self.host.now(), kind, self._snapshot[STATE], failure_of(self._snapshot))
+
+
+class _Noted:
+    """A signal function that notes the state it gave, for the `update` that waits for it."""
+
+    __slots__ = ("_fn", "given")
+
+    def __init__(self, fn: Any) -> None:
+        self._fn = fn
+        self.given: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.given = self._fn(*args, **kwargs)
+        return self.given
+
+
+class _Handed(Postponed):
+    """The postponed signals of a run, which are the core's once it has applied them."""
+
+    __slots__ = ()
+
+    def __call__(self, state: Any) -> Any:
+        run: Any = self._listener
+        run._postponed = None  # noqa: SLF001 - the run's own
+        return super().__call__(state)
+
+
+def signal_name(signal: Signal) -> str:
+    """Give the name under which a signal is told."""
+    fn, _, changes, name, _ = signal
+    if fn is evolve:
+        return ", ".join(changes or ())
+    return name or label_of(fn) or "signal"
+
+
+_RECEIVERS: dict[int, Any] = {
+    mailbox.START: Running._started,
+    mailbox.SIGNAL: Running._signalled,
+    mailbox.RETURNED: Running._returned,
+    mailbox.RAISED: Running._raised,
+    mailbox.SETTLED: Running._settled,
+    mailbox.ABANDONED: Running._abandoned,
+    mailbox.STOP: Running._stopped,
+    mailbox.RESUME: Running._resumed,
+    mailbox.SUBSCRIBE: Running._subscribed,
+}
