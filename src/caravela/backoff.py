@@ -1,6 +1,6 @@
 """Delays before retries: pure functions of the number of the retry.
 
-The delay before retry k, counted from 1: `constant` base; `linear` base·k; `exponential` base·2^(k−1); a function
+The delay before retry k, counted from 1: `constant` base; `linear` base·k; `exponential` base·2^(k-1); a function
 gives its own. Then jitter, then `max_delay` caps the result, and never more than a day. The names and formulas of the
 jitters are those of Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """

@@ -78,7 +78,7 @@ class Flow(Generic[S]):
         self._calls_functions = any(state.kind in INVOKING_KINDS for state in self.machine.states)
 
     @overload
-    def start(
+    def start(  # type: ignore[overload-overlap]  # an AsyncioBackend is a Backend, and the first that fits is meant
         self,
         *,
         initial_state: S = ...,

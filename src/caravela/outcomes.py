@@ -48,7 +48,7 @@ class _Record:
             return NotImplemented
         return self._values() == other._values()
 
-    __hash__ = None  # type: ignore[assignment]  # a state inside may be a dict
+    __hash__ = None  # type: ignore[assignment] # pyright: ignore[reportAssignmentType] - a state may be a dict
 
 
 class _WithState(_Record, Generic[S_co]):
@@ -94,7 +94,7 @@ class Ok(_WithState[S_co]):
     __slots__ = ()
 
     @overload
-    def __init__(self: Ok[Any]) -> None: ...
+    def __init__(self: Ok[Any], /) -> None: ...
     @overload
     def __init__(self, state: S_co, /) -> None: ...
     @overload
@@ -118,7 +118,7 @@ class Retry(_WithState[S_co]):
     __slots__ = ("after",)
 
     @overload
-    def __init__(self: Retry[Any], *, after: float | None = None) -> None: ...
+    def __init__(self: Retry[Any], /, *, after: float | None = None) -> None: ...
     @overload
     def __init__(self, state: S_co, /, *, after: float | None = None) -> None: ...
     @overload

@@ -104,7 +104,7 @@ class Outlet:
         if self._notify is not None:
             try:
                 self._notify(made)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - a listener never changes a flow
                 _log.exception("notify raised on %r; the flow goes on", made)
         if self._subscribers:
             self._push(made)

@@ -1,14 +1,14 @@
 """What a run does with what comes in: through the core, and then whatever differs between the snapshots.
 
 Written once for all backends; none of it waits. A run is handled on its backend's loop alone; what comes from elsewhere
-comes through the mailbox. On the hot path, like the core: a signal that only moves a deadline must cost little more than
-its function.
+comes through the mailbox. On the hot path, like the core: a signal that only moves a deadline must cost little more
+than its function.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from caravela import mailbox
 from caravela import vocabulary as v
@@ -40,9 +40,11 @@ class Host(Protocol):
 
     def now(self) -> float:
         """Give the time in seconds."""
+        ...
 
     def draw(self) -> float:
         """Give a random number in [0, 1)."""
+        ...
 
     def post(self, run: Any, kind: int, content: Any) -> None:
         """Put something into the inbox, and see that it is handled."""
@@ -76,7 +78,7 @@ class Running(Handle[S], Generic[S]):
 
     def receive(self, kind: int, content: Any) -> None:
         """Take one thing out of the inbox."""
-        _RECEIVERS[kind](self, content)
+        self._receivers[kind](self, content)
 
     def catch_up(self, sent: float) -> None:
         """Let pass the time before something was sent, so that a loop that comes late keeps the order of things."""
@@ -151,9 +153,8 @@ class Running(Handle[S], Generic[S]):
 
     def _draw(self) -> float:
         step = self.machine.rows[self._snapshot[AT]][3].step
-        if isinstance(step, (Run, Each)) and step.policy.jitter != "none":
-            return self.host.draw()
-        return 0.0
+        jittered = isinstance(step, (Run, Each)) and step.policy.jitter != "none"
+        return float(self.host.draw()) if jittered else 0.0
 
     def _dispatch(self, event: Event) -> None:
         """Send an event through the core and do what differs."""
@@ -256,6 +257,18 @@ class Running(Handle[S], Generic[S]):
             kind = self.machine.rows[self._snapshot[AT]][0]
             self._outlet.ended(self.host.now(), kind, self._snapshot[STATE], failure_of(self._snapshot))
 
+    _receivers: ClassVar[dict[int, Any]] = {
+        mailbox.START: _started,
+        mailbox.SIGNAL: _signalled,
+        mailbox.RETURNED: _returned,
+        mailbox.RAISED: _raised,
+        mailbox.SETTLED: _settled,
+        mailbox.ABANDONED: _abandoned,
+        mailbox.STOP: _stopped,
+        mailbox.RESUME: _resumed,
+        mailbox.SUBSCRIBE: _subscribed,
+    }
+
 
 class _Noted:
     """A signal function that notes the state it gave, for the `update` that waits for it."""
@@ -288,16 +301,3 @@ def signal_name(signal: Signal) -> str:
     if fn is evolve:
         return ", ".join(changes or ())
     return name or label_of(fn) or "signal"
-
-
-_RECEIVERS: dict[int, Any] = {
-    mailbox.START: Running._started,
-    mailbox.SIGNAL: Running._signalled,
-    mailbox.RETURNED: Running._returned,
-    mailbox.RAISED: Running._raised,
-    mailbox.SETTLED: Running._settled,
-    mailbox.ABANDONED: Running._abandoned,
-    mailbox.STOP: Running._stopped,
-    mailbox.RESUME: Running._resumed,
-    mailbox.SUBSCRIBE: Running._subscribed,
-}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from caravela import mailbox
 from caravela.errors import ResultTimeoutError, WouldDeadlockError
@@ -151,7 +151,7 @@ class Runner(_Sending[S], Generic[S]):
                 machine_state=self.machine_state,
             ) from None
 
-    def __enter__(self) -> Runner[S]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -229,7 +229,7 @@ class AsyncRunner(_Sending[S], Generic[S]):
             yield from self._ending().__await__()
         return self.outcome()
 
-    async def __aenter__(self) -> AsyncRunner[S]:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -250,6 +250,6 @@ class Updating(Generic[S]):
 
     def __await__(self) -> Generator[Any, None, S]:
         if self._promise is None:
-            return None  # type: ignore[return-value]  # asked from another thread, which has no loop to wait on
+            return cast("S", None)  # asked from another thread, which has no loop to wait on
         value: S = yield from self._promise.__await__()
         return value

@@ -31,7 +31,7 @@ def evolve(state: S, /, **changes: Any) -> S:
     {'dirty': False, 'book': 'abc'}
     """
     if type(state) is dict:
-        return cast("S", {**state, **changes})
+        return cast("S", {**cast("dict[str, Any]", state), **changes})
     known = field_names(state)
     if known is None:
         if isinstance(state, Mapping):
@@ -52,7 +52,7 @@ def evolve(state: S, /, **changes: Any) -> S:
 
 def _evolved_mapping(state: Mapping[str, Any], changes: dict[str, Any]) -> Any:
     try:
-        return type(state)({**state, **changes})  # type: ignore[call-arg]
+        return cast("Any", type(state))({**state, **changes})
     except TypeError as error:
         raise StateError(f"a {type(state).__name__} cannot be rebuilt from a dict: {error}") from error
 
@@ -71,13 +71,13 @@ def _replaced(state: Any, changes: dict[str, Any]) -> Any:
     return state.__replace__(**changes)
 
 
-def field_names(state: object) -> tuple[str, ...] | None:
+def field_names(state: Any) -> tuple[str, ...] | None:
     """Give the names of the fields of a state whose fields are fixed; None for a mapping or a plain value.
 
     >>> field_names({"a": 1}) is None
     True
     """
-    cls = type(state)
+    cls: Any = type(state)
     if dataclasses.is_dataclass(cls):
         return tuple(field.name for field in dataclasses.fields(cls))
     if isinstance(state, tuple) and hasattr(cls, "_fields"):

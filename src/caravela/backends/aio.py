@@ -182,7 +182,7 @@ class AsyncioBackend(Backend):
         """Give what a coroutine awaits."""
         return self.loop.create_future()
 
-    def wait(self, promise: Any, timeout: float | None) -> Any:
+    def wait(self, promise: Any, timeout: float | None) -> Any:  # noqa: ARG002 - the contract
         """Refuse: under asyncio nobody waits but by `await`."""
         raise BackendError("under asyncio nothing waits but by await", right="await runner")
 

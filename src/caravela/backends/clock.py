@@ -109,7 +109,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Give the virtual time in seconds."""
         return self._clock.time
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # typeshed's variadic types say no more to a caller of ours
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Call a function at a virtual time."""
@@ -117,7 +117,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._sleepers.add(when, handle)
         return handle
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(  # type: ignore[override]  # the same
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         """Call a function in the next round."""
         self._asked += 1
         return super().call_soon(callback, *args, context=context)
@@ -137,9 +139,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Run everything that can run at this time, round by round, until nothing is left."""
         while (handle := self._sleepers.pop(self._clock.time)) is not None:
             if not handle.cancelled():
-                self.call_soon(handle._run)
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)  # a test may itself be async
+                self.call_soon(handle._run)  # noqa: SLF001 - what a loop does with a handle
+        outer = asyncio._get_running_loop()  # noqa: SLF001 - for those who implement loops
+        asyncio._set_running_loop(None)  # noqa: SLF001 - a test may itself be async
         try:
             asked = -1
             while asked != self._asked:
@@ -147,4 +149,4 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 super().call_soon(self.stop)
                 self.run_forever()
         finally:
-            asyncio._set_running_loop(outer)
+            asyncio._set_running_loop(outer)  # noqa: SLF001

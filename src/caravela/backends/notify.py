@@ -41,7 +41,7 @@ def sender(notify: Any, backend: Backend) -> Callable[[Any], object] | None:
 def _require_unbounded(maxsize: int, kind: str) -> None:
     if maxsize > 0:
         raise BackendError(
-            f"notify is a queue for {maxsize} messages; when it is full, a message would be lost or the loop would block",
+            f"notify is a queue for {maxsize} messages; a full one would lose a message or block the loop",
             wrong=f"start(notify={kind}(maxsize={maxsize}))",
             right=f"start(notify={kind}())",
         )
@@ -50,7 +50,7 @@ def _require_unbounded(maxsize: int, kind: str) -> None:
 def _async_queue(notify: asyncio.Queue[Any], backend: Backend) -> Callable[[Any], object]:
     _require_unbounded(notify.maxsize, "asyncio.Queue")
     loop = getattr(notify, "_loop", None)  # set once somebody has waited on it
-    if not backend.is_async or (loop is not None and loop is not backend.loop):
+    if not backend.is_async or (loop is not None and loop is not asyncio.get_running_loop()):
         raise BackendError(
             "notify is an asyncio.Queue, which belongs to one loop, and this flow runs elsewhere",
             wrong='start(backend="threading", notify=asyncio.Queue())',

@@ -10,8 +10,9 @@ import threading
 import time
 import weakref
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from caravela.backends.base import SHUTDOWN_TIMEOUT, Backend
 from caravela.backends.loop_thread import LoopThread
@@ -49,7 +50,7 @@ class ThreadingBackend(Backend):
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
         seed: int | None = None,
     ) -> None:
-        if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        if max_workers < 1:
             raise BackendError(
                 f"max_workers is {max_workers!r}; it is a whole number from 1 on",
                 wrong=f"ThreadingBackend(max_workers={max_workers!r})",
@@ -87,16 +88,14 @@ class ThreadingBackend(Backend):
 
     def wake(self) -> None:
         """Open the gate at which the loop waits."""
-        try:
+        with suppress(RuntimeError):  # it is open already
             self._gate.release()
-        except RuntimeError:
-            pass  # it is open already
 
     def _loop(self) -> None:
         while not self._stopping:
             try:
                 self.turn()
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - the loop must go on for the other flows
                 _log.exception("an event could not be handled; this is a fault of Caravela, please report it")
             if self.mailbox.empty:
                 self._wait()
@@ -169,7 +168,7 @@ class ThreadingBackend(Backend):
             return False
         return True
 
-    def __enter__(self) -> ThreadingBackend:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from caravela import mailbox
 from caravela.backends.base import Backend
@@ -241,7 +241,7 @@ class VirtualBackend(Backend):
             _close(self._loop)
             self._loop = None
 
-    def __enter__(self) -> VirtualBackend:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -88,7 +88,7 @@ def builder_name(step: Step[Any]) -> str:
     return _BUILDERS.get(name, name.lower())
 
 
-def children(steps: tuple[Step[Any], ...], path: str = "") -> Iterator[tuple[str, Step[Any]]]:
+def children(steps: tuple[Any, ...], path: str = "") -> Iterator[tuple[str, Any]]:
     """Give each of some steps with its path: `repeat[0].run[2]`."""
     for index, step in enumerate(steps):
         shown = builder_name(step) if isinstance(step, Step) else "?"
@@ -100,7 +100,7 @@ def inner_steps(step: Step[Any]) -> tuple[Step[Any], ...]:
     return step.steps if isinstance(step, (Sequence, Repeat)) else ()
 
 
-def places(steps: tuple[Step[Any], ...], path: str = "") -> Iterator[tuple[str, Step[Any]]]:
+def places(steps: tuple[Any, ...], path: str = "") -> Iterator[tuple[str, Any]]:
     """Give all steps of a tree with their paths, outer before inner."""
     for place, step in children(steps, path):
         yield place, step

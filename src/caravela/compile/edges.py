@@ -57,7 +57,7 @@ def _never_rests(block: Block) -> bool:
 
 
 def _is_zero(duration: Any) -> bool:
-    return duration == 0 or duration == timedelta(0)
+    return duration in (0, timedelta(0))
 
 
 def _task_count(block: Block) -> int | None:

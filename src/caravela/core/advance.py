@@ -80,7 +80,7 @@ def advance(machine: Machine, snapshot: RawSnapshot, event: Event, record: Recor
         return _HANDLERS[event[0]](machine, snapshot, event, record)
     _, now, fn, args, kwargs, name = event
     at, state, due, token, registers, memory = snapshot
-    kind, argument, following, row = machine.rows[at]
+    kind, argument, _, row = machine.rows[at]
     if row.postpones:
         raise PostponedSignalError("signals wait until the function has settled", flow=machine.name, step=row.path)
     # apply_signal, written out: a call costs as much as what it does.

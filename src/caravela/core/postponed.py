@@ -37,6 +37,7 @@ class Postponed:
         self._listener = listener
 
     def __call__(self, state: Any) -> Any:
+        """Give the state after all signals."""
         for signal in self._signals:
             fn, args, kwargs, _name, _waiting = signal
             try:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from caravela.diagrams.fold import Edge, Node, Picture, fold
-from caravela.vocabulary import DONE
 
 if TYPE_CHECKING:
     from caravela.machine import Machine, State
@@ -37,7 +36,23 @@ def to_dot(machine: Machine, *, active: str | None = None, transient: bool = Fal
 
     >>> from caravela.compile import compile_steps
     >>> from caravela.steps import wait
-    >>> print(to_dot(compile_steps("nap", (wait(1),)), active="sleeping"))
+    >>> print(to_dot(compile_steps("nap", (wait(1),)), active="sleeping"), end="")
+    digraph "nap" {
+        label="nap";
+        labelloc=t;
+        rankdir=TB;
+        fontname="Helvetica";
+        node [shape=box, style="rounded,filled", fillcolor="white", color="#444444", fontname="Helvetica"];
+        edge [color="#444444", fontname="Helvetica", fontsize=10];
+        start [shape=point, width=0.15, fillcolor=black];
+        s0 [label="sleeping", fillcolor="#ffe08a", color="#a06a00", penwidth=2];
+        s1 [label="done", peripheries=2];
+        s2 [label="stopped", peripheries=2];
+        start -> s0;
+        s0 -> s1 [label="elapsed"];
+        s0 -> s0 [label="signal"];
+        s0 -> s2 [label="stop", color="#999999", fontcolor="#777777", style=dashed];
+    }
     """
     picture = fold(machine, active=active, transient=transient)
     lines = (f"    {line};" for line in _lines(machine, picture))
@@ -71,7 +86,7 @@ def _node_attributes(node: Node) -> Iterator[str]:
 def _edge_attributes(edge: Edge) -> str:
     label = "\n".join(str(way) for way in edge.ways)
     attributes = [f"label={_quoted(label)}"] if label else []
-    if edge.target.final and edge.target.kind != DONE:
+    if edge.breaks_off:
         attributes.append(_CALM)  # so that the eye finds the way that is meant
     return f" [{', '.join(attributes)}]" if attributes else ""
 

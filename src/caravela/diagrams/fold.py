@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from caravela.diagrams.words import ANYTHING, Reason, guard_in_words, joined_events, longer
 from caravela.errors import ExportError
-from caravela.vocabulary import EVENTLESS
+from caravela.vocabulary import DONE, EVENTLESS
 
 if TYPE_CHECKING:
     from caravela.machine import Machine, State
@@ -69,6 +69,11 @@ class Edge:
     target: State
     ways: tuple[Way, ...]
 
+    @property
+    def breaks_off(self) -> bool:
+        """Whether it leads to an end other than `done`. Many do, so that pictures keep them in the background."""
+        return self.target.final and self.target.kind != DONE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -102,8 +107,8 @@ def fold(machine: Machine, *, active: str | None = None, transient: bool = False
     >>> for edge in picture.edges:
     ...     print(edge.source.name, *edge.ways, edge.target.name, sep=", ")
     sleeping, elapsed, done
-    sleeping, elapsed [the function failed in set_state], failed
     sleeping, signal, sleeping
+    sleeping, elapsed [the function failed in set_state], failed
     sleeping, stop, stopped
     """
     marked = None if active is None else _find(machine, active)
@@ -139,6 +144,11 @@ def _find(machine: Machine, active: str) -> State:
     )
 
 
+def _in_order(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """Put what goes on first, then what stays, then what breaks off; apart from that the order of the table."""
+    return tuple(sorted(edges, key=lambda edge: (edge.breaks_off, edge.target is edge.source)))
+
+
 class _Folding:
     """Follows the ways of one machine through the states that are not drawn."""
 
@@ -149,16 +159,16 @@ class _Folding:
 
     def starts(self) -> tuple[Edge, ...]:
         behind = self._behind(self.machine.initial.name, ())
-        return tuple(self._edge(None, target, {EVENTLESS: reasons}) for target, reasons in behind.items())
+        return _in_order(self._edge(None, target, {EVENTLESS: reasons}) for target, reasons in behind.items())
 
-    def edges(self, source: State) -> Iterable[Edge]:
+    def edges(self, source: State) -> tuple[Edge, ...]:
         found: dict[str, dict[str, list[Reason]]] = {}
         for transition in self.machine.outgoing[source.name]:
             event = transition.event or ("" if source.transient else AT_ONCE)
             behind = self._behind(transition.target, longer((), transition.guard))
             for target, reasons in behind.items():
                 found.setdefault(target, {}).setdefault(event, []).extend(reasons)
-        return (self._edge(source, target, events) for target, events in found.items())
+        return _in_order(self._edge(source, target, events) for target, events in found.items())
 
     def _edge(self, source: State | None, target: str, events: dict[str, list[Reason]]) -> Edge:
         """Make one edge of all ways between two states; events under the same guard share a way."""

@@ -47,7 +47,24 @@ def to_mermaid(machine: Machine, *, active: str | None = None, transient: bool =
 
     >>> from caravela.compile import compile_steps
     >>> from caravela.steps import wait
-    >>> print(to_mermaid(compile_steps("nap", (wait(1),)), active="sleeping"))
+    >>> print(to_mermaid(compile_steps("nap", (wait(1),)), active="sleeping"), end="")
+    stateDiagram-v2
+        accTitle: nap
+        state "sleeping" as s0
+        state "done" as s1
+        state "stopped" as s2
+        [*] --> s0
+        s0 --> s1 : elapsed
+        s0 --> s0 : signal
+        s0 --> s2 : stop
+        s1 --> [*]
+        s2 --> [*]
+        classDef done fill:#e3f4e3,stroke:#2e7d32,color:#1b3a1d,stroke-width:2px
+        class s1 done
+        classDef stopped fill:#ececec,stroke:#6b6b6b,color:#333333,stroke-width:2px
+        class s2 stopped
+        classDef active fill:#ffe08a,stroke:#a06a00,color:#3a2a00,stroke-width:3px
+        class s0 active
     """
     picture = fold(machine, active=active, transient=transient)
     return "\n".join(("stateDiagram-v2", *(f"    {line}" for line in _lines(machine, picture)), ""))

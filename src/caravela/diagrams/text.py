@@ -39,22 +39,31 @@ def to_text(machine: Machine, *, active: str | None = None, transient: bool = Fa
 
     >>> from caravela.compile import compile_steps
     >>> from caravela.steps import wait
-    >>> print(to_text(compile_steps("nap", (wait(1),)), active="sleeping"))
+    >>> print(to_text(compile_steps("nap", (wait(1),)), active="sleeping"), end="")
+    nap
+    <BLANKLINE>
+    ▶●  sleeping
+          elapsed → done
+          signal  → sleeping
+          stop    → stopped
+    ■   done
+    ■   stopped
+    <BLANKLINE>
+    ▶ start   ● active   ■ end
     """
     picture = fold(machine, active=active, transient=transient)
-    titles = {node.state.name: node.title for node in picture.nodes}
     marks = {node.state.name: _marks(node, picture) for node in picture.nodes}
-    width = _width_of_ways(picture, titles)
+    width = _width_of_ways(picture)
     lines = [machine.name, ""]
     if len(picture.starts) > 1:
         lines.append("(start)")
         for edge in picture.starts:
-            lines.extend(_ways(edge, titles[edge.target.name], width))
+            lines.extend(_ways(edge, width))
     for node in picture.nodes:
         lines.append(f"{marks[node.state.name]:3} {node.title}")
         for edge in picture.edges:
             if edge.source is node.state:
-                lines.extend(_ways(edge, titles[edge.target.name], width))
+                lines.extend(_ways(edge, width))
     used = "".join(marks.values())
     legend = "   ".join(f"{mark} {meaning}" for mark, meaning in _MARKS.items() if mark in used)
     return "\n".join((*(line.rstrip() for line in lines), "", legend, ""))
@@ -66,10 +75,10 @@ def _marks(node: Node, picture: Picture) -> str:
     return "".join(mark for mark, applies in marks if applies)
 
 
-def _width_of_ways(picture: Picture, titles: dict[str, str]) -> int:
+def _width_of_ways(picture: Picture) -> int:
     """Give the width of the middle column: what the longest needs, as far as the targets leave room for it."""
     longest = max((len(str(way) or AT_ONCE) for edge in _all_edges(picture) for way in edge.ways), default=0)
-    targets = max((len(titles[edge.target.name]) for edge in _all_edges(picture)), default=0)
+    targets = max((len(edge.target.title) for edge in _all_edges(picture)), default=0)
     return min(longest, max(_LEAST, WIDTH - len(_INDENT) - len(_ARROW) - targets))
 
 
@@ -77,10 +86,10 @@ def _all_edges(picture: Picture) -> tuple[Edge, ...]:
     return (*picture.starts, *picture.edges)
 
 
-def _ways(edge: Edge, target: str, width: int) -> Iterator[str]:
+def _ways(edge: Edge, width: int) -> Iterator[str]:
     for way in edge.ways:
         first, *rest = _wrapped(str(way) or AT_ONCE, width)
-        yield f"{_INDENT}{first:{width}}{_ARROW}{target}"
+        yield f"{_INDENT}{first:{width}}{_ARROW}{edge.target.title}"
         yield from (f"{_INDENT}{line}" for line in rest)
 
 

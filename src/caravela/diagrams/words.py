@@ -54,7 +54,7 @@ def guard_in_words(reasons: Sequence[Reason]) -> str:
     kept = _without_absorbed(reasons)
     if () in kept:
         return ""
-    if all(len(reason) > 1 and reason[0] == kept[0][0] for reason in kept):
+    if len(kept) > 1 and all(len(reason) > 1 and reason[0] == kept[0][0] for reason in kept):
         return f"{_terms_in_words(kept[0][:1], 'and')}, then {guard_in_words([reason[1:] for reason in kept])}"
     alone = [reason[0] for reason in kept if len(reason) == 1]
     together = [_terms_in_words([*reason], "and") for reason in kept if len(reason) > 1]

@@ -7,14 +7,14 @@ event, a target.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from caravela.errors import ExportError
 from caravela.machine import Machine, State, Transition
 from caravela.nodes import Run
-from caravela.vocabulary import BACKOFF, EVENTLESS, ITERATING, RETRIED, RUNNING
+from caravela.vocabulary import BACKOFF, CANCELLING, EVENTLESS, ITERATING, RETRIED, RUNNING
 
 __all__ = ["Move", "Place", "moves", "places", "starts"]
 
@@ -84,18 +84,19 @@ def _rests(machine: Machine, state: State) -> bool:
 
 
 def _arrivals(machine: Machine, entered: Place, *, unroll: bool) -> Iterator[Place]:
-    """Give the places at which a run that enters a state can come to rest, the nearest first."""
-    found = {entered: None}
+    """Give the places at which a run that enters a state can come to rest: the nearest on its way first."""
+    found: set[Place] = set()
     pending = [entered]
-    for place in pending:
+    while pending:
+        place = pending.pop()
+        if place in found:
+            continue
+        found.add(place)
         if _rests(machine, place.state):
             yield place
-        for transition in machine.outgoing[place.state.name]:
-            if transition.event == EVENTLESS:
-                for following in _entered(machine, place, transition, unroll=unroll):
-                    if following not in found:
-                        found[following] = None
-                        pending.append(following)
+        ways = [way for way in machine.outgoing[place.state.name] if way.event == EVENTLESS]
+        for way in reversed(ways):  # the first of the table is followed first
+            pending.extend(_entered(machine, place, way, unroll=unroll))
 
 
 def _entered(machine: Machine, place: Place, transition: Transition, *, unroll: bool) -> tuple[Place, ...]:
@@ -105,16 +106,24 @@ def _entered(machine: Machine, place: Place, transition: Transition, *, unroll: 
         return (Place(target),)
     if transition.event == RETRIED and target.index != source.retry and place.attempt < _last(source):
         return ()  # while attempts are left, the function gets what it asked for
+    return tuple(Place(target, attempt) for attempt in _entered_attempts(place, target))
+
+
+def _entered_attempts(place: Place, target: State) -> Iterable[int]:
+    """Give the attempts with which a state can be entered from a place; 0 for a state without any."""
+    source = place.state
     if "attempt" not in target.params:
-        return (Place(target),)
+        return (0,)
     if target is source:
-        return (place,)
+        return (place.attempt,)
+    if source.kind == BACKOFF and source.body == target.index:
+        return (place.attempt + 1,)
     if target.kind != BACKOFF:
-        again = source.kind == BACKOFF and source.body == target.index
-        return (Place(target, place.attempt + 1 if again else 1),)
-    if target.index == source.retry and place.attempt:
-        return (Place(target, place.attempt),) if place.attempt < _last(target) else ()
-    return tuple(Place(target, attempt) for attempt in range(1, _last(target)))  # `cancelling` shows no attempt
+        return (1,)
+    before_the_last = range(1, _last(target))
+    if source.kind == CANCELLING:
+        return before_the_last  # it shows no attempt
+    return (place.attempt,) if place.attempt in before_the_last else ()
 
 
 def _last(state: State) -> int:

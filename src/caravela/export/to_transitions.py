@@ -42,6 +42,7 @@ class Towards:
     folded: bool
 
     def __call__(self, *_args: object, target: str | None = None, **_kwargs: object) -> bool:
+        """Answer for the arguments of a trigger."""
         return target is None or (target.partition("(")[0] if self.folded else target) == self.target
 
 
@@ -93,7 +94,9 @@ def to_transitions(
             for move in moves(machine, unroll=unroll)
         ],
         auto_transitions=False,
+        model_attribute=" ",  # else it would refuse a signal called `state`
     )
+    exported.model_attribute = "state"
     # Not by the constructor, which takes a model that is empty (an empty list-like object, say) for none at all.
     exported.add_model(Model() if model is None else model)
     return exported
