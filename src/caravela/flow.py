@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from caravela.backends import chosen
 from caravela.compile import compile_steps
@@ -11,9 +11,10 @@ from caravela.errors import StateError
 from caravela.machine import Machine, mimebundle
 from caravela.nodes import Step
 from caravela.outlet import Outlet
+from caravela.runner import Run
 from caravela.runners import AsyncRunner, Runner
 from caravela.signals import Signals
-from caravela.state import field_names
+from caravela.state import copied, field_names
 from caravela.vocabulary import INVOKING_KINDS
 
 if TYPE_CHECKING:
@@ -124,17 +125,17 @@ class Flow(Generic[S]):
         host = chosen(backend)
         host.prepare()
         context = host.context() if self._calls_functions else None
-        runner: Any = (AsyncRunner if host.is_async else Runner)(host, self, state, cast("Any", context), tag)
-        runner.begin(self._outlet(runner, host, notify, history))
-        return cast("Runner[S]", runner)
+        run = Run(host, self.machine, copied(state), context)
+        run.begin(self._outlet(run, host, notify, tag, history))
+        return (AsyncRunner if host.is_async else Runner)(run, self, tag)
 
-    def _outlet(self, runner: Runner[S], host: Backend, notify: Any, history: int) -> Outlet | None:
+    def _outlet(self, run: Run, host: Backend, notify: Any, tag: Any, history: int) -> Outlet | None:
         kept = None if host.keeps_all else history
         if notify is None and kept == 0:
             return None
         from caravela.backends.notify import sender  # noqa: PLC0415 - knows queues of all kinds
 
-        return Outlet(runner.id, runner.tag, sender(notify, host), kept)
+        return Outlet(run.id, tag, sender(notify, host), kept)
 
     def _check_fields(self, state: S) -> None:
         known = field_names(state)

@@ -1,14 +1,19 @@
-"""What a run does with what comes in: through the core, and then whatever differs between the snapshots.
+"""One run: what it does with what comes in. Through the core, and then whatever differs between the snapshots.
 
-Written once for all backends; none of it waits. A run is handled on its backend's loop alone; what comes from elsewhere
-comes through the mailbox. On the hot path, like the core: a signal that only moves a deadline must cost little more
-than its function.
+Written once for all backends; none of it waits. A run is handled on its backend's loop alone, except for reading its
+snapshot, which anyone may do at any time; what comes from elsewhere comes through the mailbox.
+
+On the hot path, like the core: a signal that only moves a deadline must cost little more than its function. And 100,000
+runs may rest side by side, so a run is small: what only some need (who listens, what is postponed, which functions are
+out) is made when it is needed.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from contextvars import Context
+from itertools import count
+from typing import Any, ClassVar, Protocol
 
 from caravela import mailbox
 from caravela import vocabulary as v
@@ -21,16 +26,18 @@ from caravela.core.postponed import Postponed, Signal
 from caravela.core.snapshot import AT, DUE, MEMORY, NEVER, STATE, TOKEN, RawSnapshot, failure_of
 from caravela.errors import FlowEndedError
 from caravela.functions import label_of
-from caravela.handle import Handle, resolve
-from caravela.nodes import Each, Run
+from caravela.machine import Machine
+from caravela.nodes import Each
+from caravela.nodes import Run as RunStep
 from caravela.outlet import Outlet
+from caravela.results import ended_error
 from caravela.state import changed, copied, evolve
+from caravela.trace import TransitionRecord
 
-__all__ = ["Host", "Running"]
-
-S = TypeVar("S")
+__all__ = ["Host", "Run"]
 
 _log = logging.getLogger("caravela")
+_ids = count(1)
 
 
 class Host(Protocol):
@@ -62,18 +69,60 @@ class Host(Protocol):
         """Forget a run that has ended."""
 
 
-class Running(Handle[S], Generic[S]):
-    """One running flow, as its backend sees it."""
+class Run:
+    """One run of a flow.
 
-    __slots__ = ()
+    Attributes:
+        snapshot: Where it stands, as the core knows it.
+        ended: It takes no more signals.
+        queued: How many of its signals are in the inbox.
+        armed: The time of its entry among the timers.
+        looked: Somebody has asked for its end, or was told.
+        context: The context in which its functions are called; None if it calls none.
+        id: Its number, unique in its process.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_calls",
+        "_outlet",
+        "_postponed",
+        "_record",
+        "_waiters",
+        "armed",
+        "context",
+        "ended",
+        "host",
+        "id",
+        "looked",
+        "machine",
+        "queued",
+        "snapshot",
+    )
+
+    def __init__(self, host: Any, machine: Machine, state: Any, context: Context | None) -> None:
+        self.host = host
+        self.machine = machine
+        self.context = context
+        self.id = next(_ids)
+        self.ended = False
+        self.queued = 0
+        self.armed = NEVER
+        self.looked = False
+        self._outlet: Outlet | None = None
+        self._calls: dict[int, Call] | None = None
+        self._postponed: list[Signal] | None = None
+        self._record: Record | None = None
+        self._waiters: list[Any] | tuple[()] | None = None  # a tuple once the last message is out
+        self.snapshot: RawSnapshot = (0, state, NEVER, 0, (), None)
 
     def begin(self, outlet: Outlet | None) -> None:
         """Take the first snapshot. The only transition that is made on the starter's thread: it has no effects yet."""
         self._outlet = outlet
         record = None if outlet is None else Record()
         now = self.host.now()
-        state = self._snapshot[STATE]
-        self._snapshot = start(self.machine, state, now=now, record=record)
+        state = self.snapshot[STATE]
+        self.snapshot = start(self.machine, state, now=now, record=record)
         self.host.begin(self, (record, (now, state)))
 
     def receive(self, kind: int, content: Any) -> None:
@@ -82,12 +131,12 @@ class Running(Handle[S], Generic[S]):
 
     def catch_up(self, sent: float) -> None:
         """Let pass the time before something was sent, so that a loop that comes late keeps the order of things."""
-        while self._snapshot[DUE] < sent:
-            self._elapsed(self._snapshot[DUE])
+        while self.snapshot[DUE] < sent:
+            self._elapsed(self.snapshot[DUE])
 
     def tick(self, now: float) -> None:
         """Time has passed, up to and including `now`."""
-        due = self._snapshot[DUE]
+        due = self.snapshot[DUE]
         if due <= now:
             self._elapsed(due)
         elif due != NEVER:
@@ -98,10 +147,10 @@ class Running(Handle[S], Generic[S]):
 
     def _started(self, content: tuple[Record | None, Event]) -> None:
         record, event = content
-        self._act(None, self._snapshot, event, record)
+        self._act(None, self.snapshot, event, record)
 
     def _signalled(self, signal: Signal) -> None:
-        if self.machine.rows[self._snapshot[AT]][3].postpones:
+        if self.machine.rows[self.snapshot[AT]][3].postpones:
             if self._postponed is None:
                 self._postponed = []
             self._postponed.append(signal)
@@ -133,7 +182,7 @@ class Running(Handle[S], Generic[S]):
 
     def _settle(self, event: Event) -> None:
         index = event[3] if event[0] in (e.SETTLED, e.ABANDONED) else event[4]
-        if event[2] == self._snapshot[TOKEN] and self._calls is not None:
+        if event[2] == self.snapshot[TOKEN] and self._calls is not None:
             self._calls.pop(index, None)
         self._dispatch(event)
 
@@ -144,25 +193,25 @@ class Running(Handle[S], Generic[S]):
         self._dispatch(e.resumed(self.host.now()))
 
     def _subscribed(self, subscription: Any) -> None:
-        self._looked = True
+        self.looked = True
         if self._outlet is None:
-            self._outlet = Outlet(self.id, self.tag)
+            self._outlet = Outlet(self.id, None)
             if self.ended:
                 self._tell_end()
-        self._outlet.subscribe(subscription, self.host.now(), self._snapshot[STATE])
+        self._outlet.subscribe(subscription, self.host.now(), self.snapshot[STATE])
 
     def _draw(self) -> float:
-        step = self.machine.rows[self._snapshot[AT]][3].step
-        jittered = isinstance(step, (Run, Each)) and step.policy.jitter != "none"
+        step = self.machine.rows[self.snapshot[AT]][3].step
+        jittered = isinstance(step, (RunStep, Each)) and step.policy.jitter != "none"
         return float(self.host.draw()) if jittered else 0.0
 
     def _dispatch(self, event: Event) -> None:
         """Send an event through the core and do what differs."""
-        old = self._snapshot
+        old = self.snapshot
         record = self._record = None if self._outlet is None else Record()
         new = advance(self.machine, old, event, record)
         if new is not old:
-            self._snapshot = new
+            self.snapshot = new
             self._act(old, new, event, record)
 
     def _act(self, old: RawSnapshot | None, new: RawSnapshot, event: Event, record: Record | None) -> None:
@@ -243,7 +292,7 @@ class Running(Handle[S], Generic[S]):
         left = [*(self._postponed or ()), *self.host.mailbox.close(self)]
         self._postponed = None
         for signal in left:
-            self._reject(signal, self.ended_error())
+            self._reject(signal, ended_error(self.machine, self.snapshot))
         self._tell_end()
         self.host.finished(self)
         with self.host.mailbox.lock:
@@ -253,9 +302,53 @@ class Running(Handle[S], Generic[S]):
 
     def _tell_end(self) -> None:
         if self._outlet is not None:
-            self._looked = self._looked or self._outlet.watched
-            kind = self.machine.rows[self._snapshot[AT]][0]
-            self._outlet.ended(self.host.now(), kind, self._snapshot[STATE], failure_of(self._snapshot))
+            self.looked = self.looked or self._outlet.watched
+            kind = self.machine.rows[self.snapshot[AT]][0]
+            self._outlet.ended(self.host.now(), kind, self.snapshot[STATE], failure_of(self.snapshot))
+
+    def when_ended(self, promise: Any) -> None:
+        """Keep a promise when the run has ended. May be called from any thread."""
+        with self.host.mailbox.lock:
+            if not self.finished:
+                self._waiters = [*(self._waiters or ()), promise]
+                return
+        resolve(promise, None)
+
+    def lose(self) -> None:
+        """End without a message: this is a copy in a forked child, and the run is the parent's."""
+        self.ended = True
+        self.armed = NEVER
+        self.looked = True
+        self._calls = self._postponed = None
+        self._waiters = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended and its last message is out."""
+        return isinstance(self._waiters, tuple)
+
+    @property
+    def history(self) -> tuple[TransitionRecord, ...]:
+        """The transitions that were kept."""
+        outlet = self._outlet
+        return () if outlet is None or outlet.history is None else tuple(outlet.history)
+
+    @property
+    def unseen_failure(self) -> BaseException | None:
+        """The exception of a failure at which nobody has looked."""
+        failure = failure_of(self.snapshot)
+        return None if failure is None or self.looked else failure.error
+
+    def log_unseen(self) -> None:
+        """Log a failure at which nobody has looked, once."""
+        error = self.unseen_failure
+        if error is not None:
+            self.looked = True
+            _log.error("flow %r failed and nobody asked for its result", self.machine.name, exc_info=error)
+
+    def __del__(self) -> None:
+        if getattr(self, "ended", False):
+            self.log_unseen()
 
     _receivers: ClassVar[dict[int, Any]] = {
         mailbox.START: _started,
@@ -301,3 +394,13 @@ def signal_name(signal: Signal) -> str:
     if fn is evolve:
         return ", ".join(changes or ())
     return name or label_of(fn) or "signal"
+
+
+def resolve(promise: Any, value: Any, error: BaseException | None = None) -> None:
+    """Keep a promise, unless whoever waited has gone."""
+    if promise.done():
+        return
+    if error is None:
+        promise.set_result(value)
+    else:
+        promise.set_exception(error)

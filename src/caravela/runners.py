@@ -1,6 +1,7 @@
 """The handles that users hold: `Runner` for threads and virtual time, `AsyncRunner` for asyncio.
 
-They differ only in how a caller waits. What is asked of both is written once, in `_Sending`.
+They differ only in how a caller waits. What is asked of both is written once, in `_Runner`. A runner is a thin handle
+on a run, which its backend keeps alive until it has ended.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from caravela import mailbox
-from caravela.errors import ResultTimeoutError, WouldDeadlockError
-from caravela.handle import resolve
-from caravela.runner import Running
+from caravela.core.snapshot import STATE, Snapshot, describe, machine_state
+from caravela.errors import BackendError, ResultTimeoutError, WouldDeadlockError
+from caravela.machine import Machine
+from caravela.results import ended_error, final_state
+from caravela.runner import Run, resolve
+from caravela.state import copied
 from caravela.subscription import AsyncSubscription, Subscription
+from caravela.trace import TransitionRecord
 
 __all__ = ["AsyncRunner", "Runner"]
 
@@ -21,10 +26,62 @@ S = TypeVar("S")
 P = ParamSpec("P")
 
 
-class _Sending(Running[S], Generic[S]):
-    """What every runner can be sent."""
+class _Runner(Generic[S]):
+    """What every runner can be asked and sent."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_flow", "_run", "_tag")
+
+    def __init__(self, run: Run, flow: Any, tag: Any = None) -> None:
+        self._run = run
+        self._flow = flow
+        self._tag = tag
+
+    @property
+    def id(self) -> int:
+        """The number of the runner, unique in its process; every message carries it."""
+        return self._run.id
+
+    @property
+    def tag(self) -> Any:
+        """What was given at the start; every message carries it."""
+        return self._tag
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that runs."""
+        return self._run.machine
+
+    def get_state(self) -> S:
+        """Give the state at this moment; a dict as a copy. Never waits."""
+        state: S = copied(self._run.snapshot[STATE])
+        return state
+
+    @property
+    def machine_state(self) -> str:
+        """The machine state at this moment, such as `running(attempt=2)`."""
+        return machine_state(self._run.machine, self._run.snapshot)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Where the run stands, to read."""
+        return describe(self._run.machine, self._run.snapshot)
+
+    def done(self) -> bool:
+        """Say whether the flow has ended, in whatever way, and its last message is out."""
+        return self._run.finished
+
+    @property
+    def history(self) -> tuple[TransitionRecord, ...]:
+        """The last transitions, as many as `history=` asked for at the start."""
+        return self._run.history
+
+    @property
+    def trace(self) -> tuple[TransitionRecord, ...]:
+        """The history; the virtual backend keeps all of it."""
+        return self._run.history
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} of {self.machine.name!r}: {self.machine_state}>"
 
     @overload
     def signal(self, fn: Callable[Concatenate[S, P], S], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -46,27 +103,32 @@ class _Sending(Running[S], Generic[S]):
             UnknownSignalError: The flow declares no signal of that name.
             SignalArgumentsError: The declared signal does not take these arguments.
         """
-        if not self.host.post_signal(self, self.flow.signals.meant(target, args, kwargs)):
-            raise self.ended_error()
+        if not self._run.host.post_signal(self._run, self._flow.signals.meant(target, args, kwargs)):
+            raise ended_error(self._run.machine, self._run.snapshot)
 
     def _promise_update(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.host.forbid_waiting(self, "update()")
-        promise = self.host.promise()
-        if not self.host.post_signal(self, self.flow.signals.meant(target, args, kwargs, promise)):
-            raise self.ended_error()
+        self._run.host.forbid_waiting(self._run, "update()")
+        promise = self._run.host.promise()
+        if not self._run.host.post_signal(self._run, self._flow.signals.meant(target, args, kwargs, promise)):
+            raise ended_error(self._run.machine, self._run.snapshot)
         return promise
 
     def _ending(self) -> Any:
-        promise = self.host.promise()
-        self.when_ended(promise)
+        promise = self._run.host.promise()
+        self._run.when_ended(promise)
         return promise
 
+    def _outcome(self) -> S:
+        self._run.looked = True
+        state: S = final_state(self._run.machine, self._run.snapshot)
+        return state
+
     def _ask_to_stop(self) -> None:
-        if not self.ended:
-            self.host.post(self, mailbox.STOP, None)
+        if not self._run.ended:
+            self._run.host.post(self._run, mailbox.STOP, None)
 
 
-class Runner(_Sending[S], Generic[S]):
+class Runner(_Runner[S], Generic[S]):
     """One running flow, on threads or on virtual time. As a context manager it stops the flow at the end.
 
     On virtual time waiting moves the clock: from one thing that is due to the next, and never really sleeps.
@@ -112,9 +174,9 @@ class Runner(_Sending[S], Generic[S]):
             WouldDeadlockError: This is a function of the flow itself, or the loop's thread.
         """
         if not self.done():
-            self.host.forbid_waiting(self, "result()")
+            self._run.host.forbid_waiting(self._run, "result()")
             self._wait(self._ending(), timeout, "result()")
-        return self.outcome()
+        return self._outcome()
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop the flow, and wait until it has. In a function of the flow itself it asks, and does not wait.
@@ -127,7 +189,7 @@ class Runner(_Sending[S], Generic[S]):
         """
         self._ask_to_stop()
         try:
-            self.host.forbid_waiting(self, "stop()")
+            self._run.host.forbid_waiting(self._run, "stop()")
         except WouldDeadlockError:
             return
         if not self.done():
@@ -135,13 +197,13 @@ class Runner(_Sending[S], Generic[S]):
 
     def subscribe(self) -> Subscription[S]:
         """Give the messages from now on, as an iterator; the first one is the state at this moment."""
-        subscription: Subscription[S] = Subscription(self.host, self)
-        self.host.post(self, mailbox.SUBSCRIBE, subscription)
+        subscription: Subscription[S] = Subscription(self._run.host, self._run)
+        self._run.host.post(self._run, mailbox.SUBSCRIBE, subscription)
         return subscription
 
     def _wait(self, promise: Any, timeout: float | None, call: str) -> Any:
         try:
-            return self.host.wait(promise, timeout)
+            return self._run.host.wait(promise, timeout)
         except TimeoutError:
             if promise.done():
                 raise
@@ -158,11 +220,11 @@ class Runner(_Sending[S], Generic[S]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-        if exc is None and self.unseen_failure is not None:
-            self.outcome()
+        if exc is None and self._run.unseen_failure is not None:
+            self._outcome()
 
 
-class AsyncRunner(_Sending[S], Generic[S]):
+class AsyncRunner(_Runner[S], Generic[S]):
     """One running flow, on asyncio. `await runner` gives the final state; `async with` stops the flow at the end.
 
     `signal`, `get_state`, `machine_state`, `done` and asking to `stop` work from any thread; the rest on the loop.
@@ -184,6 +246,7 @@ class AsyncRunner(_Sending[S], Generic[S]):
             WouldDeadlockError: This is a function of the flow itself, or the middle of a transition.
             Exception: From the awaitable: what the function raised.
         """
+        self._require_loop("update()", "runner.signal(...)")
         return Updating(self._promise_update(target, args, kwargs))
 
     def result(self) -> S:
@@ -202,32 +265,42 @@ class AsyncRunner(_Sending[S], Generic[S]):
                 wrong="runner.result()",
                 right="await runner",
             )
-        return self.outcome()
+        return self._outcome()
 
     def stop(self) -> Updating[None]:
         """Ask the flow to stop, at once, and give an awaitable of its end."""
         self._ask_to_stop()
-        if not self.host.on_loop():
+        if not self._run.host.on_loop():
             return Updating(None)
         promise = self._ending()
         try:
-            self.host.forbid_waiting(self, "stop()")
+            self._run.host.forbid_waiting(self._run, "stop()")
         except WouldDeadlockError:
             resolve(promise, None)
         return Updating(promise)
 
     def subscribe(self) -> AsyncSubscription[S]:
         """Give the messages from now on, to iterate with `async for`; the first one is the state at this moment."""
-        subscription: AsyncSubscription[S] = AsyncSubscription(self.host, self)
-        self.host.post(self, mailbox.SUBSCRIBE, subscription)
+        subscription: AsyncSubscription[S] = AsyncSubscription(self._run.host, self._run)
+        self._run.host.post(self._run, mailbox.SUBSCRIBE, subscription)
         return subscription
+
+    def _require_loop(self, call: str, right: str) -> None:
+        if not self._run.host.on_loop():
+            raise BackendError(
+                f"{call} on another thread than the flow's loop, which alone can be awaited",
+                flow=self.machine.name,
+                wrong=call,
+                right=f"{right}, or asyncio.run_coroutine_threadsafe(...)",
+            )
 
     def __await__(self) -> Generator[Any, None, S]:
         if not self.done():
-            self.host.forbid_waiting(self, "await runner")
-            self._looked = True
+            self._require_loop("await runner", "runner.done()")
+            self._run.host.forbid_waiting(self._run, "await runner")
+            self._run.looked = True
             yield from self._ending().__await__()
-        return self.outcome()
+        return self._outcome()
 
     async def __aenter__(self) -> Self:
         return self
@@ -236,8 +309,8 @@ class AsyncRunner(_Sending[S], Generic[S]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
-        if exc is None and self.unseen_failure is not None:
-            self.outcome()
+        if exc is None and self._run.unseen_failure is not None:
+            self._outcome()
 
 
 class Updating(Generic[S]):

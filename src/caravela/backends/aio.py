@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 import weakref
+from contextlib import suppress
 from typing import Any
 
 from caravela.backends.base import SHUTDOWN_TIMEOUT, Backend
@@ -15,6 +17,10 @@ from caravela.calls import Call
 from caravela.errors import BackendError
 
 __all__ = ["AsyncioBackend", "default_backend"]
+
+
+class LoopClosedError(BackendError):
+    """The loop is closed under a flow that has not ended."""
 
 
 class AsyncioBackend(Backend):
@@ -42,13 +48,13 @@ class AsyncioBackend(Backend):
     ) -> None:
         self._max_workers = max_workers
         self._shutdown_timeout = shutdown_timeout
-        self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(seed=seed)
 
     def renew(self) -> None:
         """Begin afresh: when it is made, and after a fork."""
         super().renew()
-        self._loop = None
+        # Held weakly: a backend is kept as long as its loop, and must not keep the loop.
+        self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._thread_id = 0
         self._pool = WorkerPool(self._max_workers)
         self._alarm: asyncio.TimerHandle | None = None
@@ -60,15 +66,17 @@ class AsyncioBackend(Backend):
         """The loop on which it runs flows.
 
         Raises:
-            BackendError: No flow was started yet.
+            BackendError: No flow was started yet, or the loop is gone.
         """
-        if self._loop is None:
-            raise BackendError("no flow has been started on this backend yet, so it has no loop")
-        return self._loop
+        loop = None if self._loop is None else self._loop()
+        if loop is None:
+            raise BackendError("this backend has no loop: no flow was started on it yet, or the loop is gone")
+        return loop
 
     def now(self) -> float:
         """Give the time in seconds, of the loop's clock."""
-        return self.loop.time()
+        loop = None if self._loop is None else self._loop()
+        return time.monotonic() if loop is None else loop.time()
 
     is_async = True
 
@@ -79,9 +87,10 @@ class AsyncioBackend(Backend):
             BackendError: No loop is running here, or it is another one.
         """
         loop = _running_loop()
-        if self._loop is None or (self._loop is not loop and self._loop.is_closed()):
-            self._loop = loop
-        elif self._loop is not loop:
+        known = None if self._loop is None else self._loop()
+        if known is None or known.is_closed():
+            self._loop = weakref.ref(loop)
+        elif known is not loop:
             raise BackendError(
                 "this backend runs flows on another loop",
                 wrong="backend = AsyncioBackend()  # once, for two loops",
@@ -93,7 +102,7 @@ class AsyncioBackend(Backend):
     def begin(self, run: Any, content: Any) -> None:
         """Take in a run, and let a guardian see to it that it is not dropped."""
         loop = self.loop
-        if self._guardian is None or self._guardian.done():
+        if self._guardian is None:
             self._idle = loop.create_future()
             self._guardian = loop.create_task(self._guard(self._idle), name="caravela:guardian")
         super().begin(run, content)
@@ -101,8 +110,17 @@ class AsyncioBackend(Backend):
     def finished(self, run: Any) -> None:
         """Forget a run that has ended, and let the guardian go with the last one."""
         super().finished(run)
-        if not self.runs and self._idle is not None and not self._idle.done():
+        if not self.runs:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Leave nothing on the loop while there are no runs."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
+        self._guardian = self._idle = None
 
     async def _guard(self, idle: asyncio.Future[None]) -> None:
         """Keep runs from being dropped when the loop ends: stop them, and wait for them."""
@@ -121,8 +139,14 @@ class AsyncioBackend(Backend):
         run.when_ended(promise)
         return promise
 
+    def post(self, run: Any, kind: int, content: Any) -> None:
+        """Put something into the inbox, and see that it is handled. With the loop its runs are gone, and it is dropped."""
+        with suppress(LoopClosedError):
+            super().post(run, kind, content)
+
     def handle(self, wake: bool) -> None:  # noqa: FBT001 - what `Mailbox.post` gives
         """Handle the inbox at once, if this is the loop's thread and it is not doing so already."""
+        self._require_open()
         if self.busy or not self.on_loop():
             if wake:
                 self.wake()
@@ -133,13 +157,16 @@ class AsyncioBackend(Backend):
 
     def wake(self) -> None:
         """See that the loop takes a turn. From any thread."""
-        try:
-            self.loop.call_soon_threadsafe(self._turn)
-        except RuntimeError as error:
-            raise BackendError(
+        self._require_open().call_soon_threadsafe(self._turn)
+
+    def _require_open(self) -> asyncio.AbstractEventLoop:
+        loop = None if self._loop is None else self._loop()
+        if loop is None or loop.is_closed():
+            raise LoopClosedError(
                 "the loop of this flow is closed, so nothing reaches the flow any more",
                 right="await runner.stop(), or async with, before the loop ends",
-            ) from error
+            )
+        return loop
 
     def _turn(self) -> None:
         self.turn()

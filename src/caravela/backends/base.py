@@ -18,6 +18,7 @@ from caravela import mailbox
 from caravela.backends import fork
 from caravela.backends.timers import Timers
 from caravela.calls import Call, current_call
+from caravela.core import machine_state
 from caravela.errors import BackendError, WouldDeadlockError
 from caravela.mailbox import Mailbox
 
@@ -244,7 +245,7 @@ class Backend(ABC):
         raise WouldDeadlockError(
             f"{call} in {where} would wait for itself",
             flow=run.machine.name,
-            machine_state=run.machine_state,
+            machine_state=machine_state(run.machine, run.snapshot),
             wrong=f"{call} in {where}",
             right=right,
         )

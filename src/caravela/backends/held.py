@@ -18,22 +18,23 @@ class HeldCall:
         label: The label of its step.
         args: The arguments with which it would be called.
         index: Which of several tasks it is, from 0.
-        runner: The runner that waits for it.
+        runner_id: The number of the runner that waits for it.
     """
 
-    __slots__ = ("_call", "_drop", "args", "index", "label", "runner")
+    __slots__ = ("_call", "_drop", "_let_go", "args", "index", "label", "runner_id")
 
     def __init__(self, call: Call, drop: Callable[[Call], bool]) -> None:
         self._call = call
         self._drop = drop
+        self._let_go = False
         self.label = call.label
         self.args = call.args
         self.index = call.index
-        self.runner = call.run
+        self.runner_id = call.run.id
 
     def returns(self, value: Any = None) -> None:
         """Let it end as if the function had returned this."""
-        self._drop(self._call)
+        self._release()
         self._call.returned(value)
 
     def raises(self, error: BaseException) -> None:
@@ -44,13 +45,23 @@ class HeldCall:
                 wrong='held.raises("boom")',
                 right='held.raises(ValueError("boom"))',
             )
-        self._drop(self._call)
+        self._release()
         self._call.raised(error)
 
     def runs(self) -> None:
         """Let the real function be called after all; an async one takes its virtual time."""
-        if self._drop(self._call):
+        if self._release():
             self._call.run.host.release(self._call)
+
+    def _release(self) -> bool:
+        if self._let_go:
+            raise BackendError(
+                f"this call of {self.label!r} was let go already",
+                wrong="held.returns(1); held.returns(2)",
+                right="backend.held[0].returns(1), and again for the next call",
+            )
+        self._let_go = True
+        return self._drop(self._call)
 
     def __repr__(self) -> str:
         return f"<HeldCall of {self.label!r}, args={self.args!r}>"

@@ -22,7 +22,10 @@ from caravela.backends.clock import VirtualClock, VirtualLoop
 from caravela.backends.coroutines import cancel_task, start_task
 from caravela.backends.held import Held, HeldCall
 from caravela.calls import Call
+from caravela.core import machine_state
 from caravela.errors import BackendError, LivelockError, WouldDeadlockError
+from caravela.machine import YIELD_AFTER
+from caravela.mailbox import Item, Mailbox
 
 __all__ = ["VirtualBackend"]
 
@@ -61,6 +64,11 @@ class VirtualBackend(Backend):
         self._instant = 0.0
         self._transitions = 0
         super().__init__(seed=seed)
+
+    def renew(self) -> None:
+        """Make an inbox that counts what is handled."""
+        super().renew()
+        self.mailbox = _CountedMailbox(self.lock(), self.now, self._count)
 
     def now(self) -> float:
         """Give the virtual time in seconds."""
@@ -136,18 +144,16 @@ class VirtualBackend(Backend):
             return
         run = self.timers.pop(now)
         if run is not None:
+            self._tick(run, now)
             self._count(run, 1)
-            self.busy = True
-            try:
-                run.tick(now)
-            finally:
-                self.busy = False
             self._settle()
 
-    def post(self, run: Any, kind: int, content: Any) -> None:
-        """Put something into the inbox, and handle it unless this is the middle of something else."""
-        self._count(run, 1_000 if kind == mailbox.RESUME else 1)
-        super().post(run, kind, content)
+    def _tick(self, run: Any, now: float) -> None:
+        self.busy = True
+        try:
+            run.tick(now)
+        finally:
+            self.busy = False
 
     def _count(self, run: Any, transitions: int) -> None:
         if self._instant != self.clock.time:
@@ -159,7 +165,7 @@ class VirtualBackend(Backend):
                 f"more than {MOST_TRANSITIONS:,} transitions at {self.clock.time:g} s, round and round through "
                 f"{_cycle(run)}",
                 flow=run.machine.name,
-                machine_state=run.machine_state,
+                machine_state=machine_state(run.machine, run.snapshot),
                 right="a step that takes time, such as wait(0.1), inside the repeat",
             )
 
@@ -232,7 +238,7 @@ class VirtualBackend(Backend):
     def close(self) -> None:
         """Stop all flows, and close the private loop."""
         for run in self.stop_all():
-            if not run.done():
+            if not run.finished:
                 promise = self.promise()
                 run.when_ended(promise)
                 self.wait(promise, None)
@@ -250,10 +256,25 @@ class VirtualBackend(Backend):
         self.close()
 
 
+class _CountedMailbox(Mailbox):
+    """Counts each thing before it is handled, so that nothing is lost when the count is too high."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, lock: Any, now: Callable[[], float], count: Callable[[Any, int], None]) -> None:
+        super().__init__(lock, now)
+        self._count = count
+
+    def pop(self, item: Item) -> bool:
+        """Take out an item that `first` gave."""
+        self._count(item[0], YIELD_AFTER if item[2] == mailbox.RESUME else 1)
+        return super().pop(item)
+
+
 def _cycle(run: Any) -> str:
     """Name the machine states through which a run goes round."""
     names = dict.fromkeys(
-        name for record in run.trace[-100:] for name in (*record.passed, record.target) if name is not None
+        name for record in run.history[-100:] for name in (*record.passed, record.target) if name is not None
     )
     return " → ".join(names)
 

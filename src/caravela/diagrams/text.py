@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from caravela.diagrams.fold import AT_ONCE, Edge, Node, Picture, fold
@@ -53,6 +54,9 @@ def to_text(machine: Machine, *, active: str | None = None, transient: bool = Fa
     """
     picture = fold(machine, active=active, transient=transient)
     marks = {node.state.name: _marks(node, picture) for node in picture.nodes}
+    leaving = {
+        name: tuple(edges) for name, edges in groupby(picture.edges, lambda edge: edge.source and edge.source.name)
+    }
     width = _width_of_ways(picture)
     lines = [machine.name, ""]
     if len(picture.starts) > 1:
@@ -61,9 +65,8 @@ def to_text(machine: Machine, *, active: str | None = None, transient: bool = Fa
             lines.extend(_ways(edge, width))
     for node in picture.nodes:
         lines.append(f"{marks[node.state.name]:3} {node.title}")
-        for edge in picture.edges:
-            if edge.source is node.state:
-                lines.extend(_ways(edge, width))
+        for edge in leaving.get(node.state.name, ()):
+            lines.extend(_ways(edge, width))
     used = "".join(marks.values())
     legend = "   ".join(f"{mark} {meaning}" for mark, meaning in _MARKS.items() if mark in used)
     return "\n".join((*(line.rstrip() for line in lines), "", legend, ""))
