@@ -124,7 +124,9 @@ def test_the_active_state_is_marked_and_shown_under_its_live_name(draw, active):
     assert active in marked
 
 
-@pytest.mark.parametrize("active", ["runing", "running(attempt=2", "running(2)", "waiting(attempt=1)", "", "running(index=2)"])
+@pytest.mark.parametrize(
+    "active", ["runing", "running(attempt=2", "running(2)", "waiting(attempt=1)", "", "running(index=2)"]
+)
 @pytest.mark.parametrize("draw", FORMATS.values())
 def test_an_unknown_active_state_is_refused_with_the_names_that_there_are(draw, active):
     with pytest.raises(ExportError, match="there are waiting, debouncing, set_state, ") as refused:
@@ -163,7 +165,7 @@ def test_pictures_do_not_change_with_the_hash_seed():
     code = (
         "from caravela.compile import compile_steps\n"
         "from caravela.steps import *\n"
-        "m = compile_steps('f', (set_state(a=1), repeat(run(print, retries=2), until=bool, times=2), race([print], 'w')),"
+        "m = compile_steps('f', (set_state(a=1), repeat(run(print, retries=2), until=bool), race([print], 'w')),"
         " {'x': lambda s: s, 'y': lambda s: s})\n"
         "print(m.to_mermaid(), m.to_dot(), m.to_text(), m.to_text(transient=True))"
     )

@@ -7,7 +7,7 @@ import pytest
 import transitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from walk import walk
+from tests.walk import walk
 
 from caravela.compile import compile_steps
 from caravela.core import Record, advance, machine_state, start
@@ -142,7 +142,9 @@ def test_a_loop_head_at_which_a_run_yields_is_a_state():
 # Names
 
 
-@pytest.mark.parametrize("name", ["trigger", "state", "class_", "may_trigger", "is_waiting", "events", "model", "to", "_"])
+@pytest.mark.parametrize(
+    "name", ["trigger", "state", "class_", "may_trigger", "is_waiting", "events", "model", "to", "_"]
+)
 def test_signals_may_have_names_that_transitions_uses_itself(name, caplog):
     machine = sync_book({name: lambda state: state})
     with caplog.at_level(logging.CRITICAL):
@@ -180,7 +182,10 @@ def test_unrolled_there_is_one_state_for_each_attempt():
     assert ("running(attempt=4)", "failed", "failed") in found
     assert ("running(attempt=3)", "retried", "failed") not in found
     assert not [way for way in found if way[0] == "running(attempt=4)" and "backoff" in way[2]]
-    assert {way[2] for way in found if way[1] == "elapsed" and way[0] == "debouncing"} == {"running(attempt=1)", "failed"}
+    assert {way[2] for way in found if way[1] == "elapsed" and way[0] == "debouncing"} == {
+        "running(attempt=1)",
+        "failed",
+    }
 
 
 def test_unrolled_live_names_are_taken_as_they_are():
@@ -219,6 +224,13 @@ def test_the_judge_names_the_first_step_that_is_not_legal():
         walk(to_transitions(sync_book()), [Step("set_state", "elapsed", "waiting")])
 
 
+def test_the_judge_takes_a_record_of_the_start():
+    begin = Step("", "start", "running(attempt=1)")
+    walk(to_transitions(sync_book()), [begin, *steps("running(attempt=1)", "succeeded", "waiting")])
+    with pytest.raises(AssertionError, match=r"step 0, .* stood at 'running'"):
+        walk(to_transitions(sync_book()), [begin, *steps("waiting", "signal", "debouncing")])
+
+
 # What the core does is legal
 
 
@@ -242,7 +254,18 @@ UNROLLABLE = (
     race(maybe_none, "got", timeout=2),
 )
 FOLDED_ONLY = (each("items", lambda item, state: None, retries=1), run(push, retries=None, jitter="full"))
-OUTCOMES = (None, Ok(), Retry(), Retry(after=0), Fail("no"), Abort("no"), Skip(), 3, ValueError("no"), KeyboardInterrupt())
+OUTCOMES = (
+    None,
+    Ok(),
+    Retry(),
+    Retry(after=0),
+    Fail("no"),
+    Abort("no"),
+    Skip(),
+    3,
+    ValueError("no"),
+    KeyboardInterrupt(),
+)
 
 sequences = st.lists(st.sampled_from(UNROLLABLE), min_size=1, max_size=3, unique=True)
 folded_sequences = st.lists(st.sampled_from(UNROLLABLE + FOLDED_ONLY), min_size=1, max_size=3, unique=True)
@@ -284,7 +307,9 @@ def recorded(machine, choices):
 
 choices = st.lists(
     st.tuples(
-        st.sampled_from(["signal", "anonymous", "elapsed", "elapsed", "ended", "ended", "settled", "abandoned", "stop"]),
+        st.sampled_from(
+            ["signal", "anonymous", "elapsed", "elapsed", "ended", "ended", "settled", "abandoned", "stop"]
+        ),
         st.sampled_from(OUTCOMES),
         st.integers(0, 1),
     ),

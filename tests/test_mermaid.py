@@ -26,7 +26,8 @@ from caravela.steps import (
 
 HERE = Path(__file__).parent / "mermaid"
 INSTALL = f"cd {HERE} && npm ci"
-SECONDS = 100
+INSTALL_SECONDS = 80
+READ_SECONDS = 30
 
 ODD_LABELS = (
     "__init__ **bold** `code` _x_",
@@ -72,7 +73,10 @@ def flows():
     yield compile_steps("yields", (repeat(set_state(a=1), wait_until(bool), until=bool, times=5_000), wait(0)))
     yield compile_steps(
         'odd "name" %% # ; : <x>\n--> é',
-        (*(run(work, name=label) for label in ODD_LABELS), *(set_state(kick, name=f"{label}!") for label in ODD_LABELS)),
+        (
+            *(run(work, name=label) for label in ODD_LABELS),
+            *(set_state(kick, name=f"{label}!") for label in ODD_LABELS),
+        ),
     )
 
 
@@ -98,7 +102,7 @@ def parsed():
         encoding="utf-8",
         check=False,
         capture_output=True,
-        timeout=SECONDS,
+        timeout=READ_SECONDS,
     )
     assert read.returncode == 0, read.stderr
     return dict(zip((*pictures, marked), map(json.loads, read.stdout.splitlines()), strict=True))
@@ -111,11 +115,11 @@ def _install(npm):
     command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
     try:
         done = subprocess.run(  # noqa: S603
-            command, cwd=HERE, check=False, capture_output=True, encoding="utf-8", timeout=SECONDS
+            command, cwd=HERE, check=False, capture_output=True, encoding="utf-8", timeout=INSTALL_SECONDS
         )
         fault = done.stderr if done.returncode else ""
     except subprocess.TimeoutExpired:
-        fault = f"it took more than {SECONDS} seconds"
+        fault = f"it took more than {INSTALL_SECONDS} seconds"
     if fault:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
         give_up(f"Mermaid could not be installed, so it did not check the diagrams. Try: {INSTALL}\n{fault}")

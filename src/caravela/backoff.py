@@ -69,7 +69,7 @@ def _curve(retry: int, backoff: Any, base: float) -> float:
 
 
 def _jittered(delay: float, jitter: str, draw: float, base: float, previous: float | None) -> float:
-    delay = min(delay, DAY)
+    delay, base = min(delay, DAY), min(base, DAY)
     if jitter == "full":
         return delay * draw
     if jitter == "equal":

@@ -220,7 +220,7 @@ class Run:
         due = new[DUE]
         if due != NEVER and due < self.armed:
             self.host.plan(self, due)
-        if old is None or new[AT] != old[AT] or new[MEMORY] is not old[MEMORY]:
+        if old is None or new[AT] != old[AT] or new[MEMORY] is not old[MEMORY] or event[0] == e.RESUMED:
             self._perform(old, new)
 
     def _perform(self, old: RawSnapshot | None, new: RawSnapshot) -> None:

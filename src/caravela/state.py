@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, TypeVar, cast
 
 from caravela.errors import StateError
@@ -51,6 +52,10 @@ def evolve(state: S, /, **changes: Any) -> S:
 
 
 def _evolved_mapping(state: Mapping[str, Any], changes: dict[str, Any]) -> Any:
+    if isinstance(state, dict):  # a `defaultdict` keeps its factory
+        new = copy(state)
+        new.update(changes)
+        return new
     try:
         return cast("Any", type(state))({**state, **changes})
     except TypeError as error:

@@ -140,7 +140,7 @@ class AsyncioBackend(Backend):
         return promise
 
     def post(self, run: Any, kind: int, content: Any) -> None:
-        """Put something into the inbox, and see that it is handled. With the loop its runs are gone, and it is dropped."""
+        """Put something into the inbox, and see that it is handled; with the loop its runs are gone, and so is it."""
         with suppress(LoopClosedError):
             super().post(run, kind, content)
 
