@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from contextvars import Context
 from itertools import count
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from caravela import mailbox
 from caravela import vocabulary as v
@@ -22,51 +22,23 @@ from caravela.core import Record, advance, start
 from caravela.core import events as e
 from caravela.core.effects import invocation, invoked
 from caravela.core.events import Event
-from caravela.core.postponed import Postponed, Signal
+from caravela.core.postponed import Signal
 from caravela.core.snapshot import AT, DUE, MEMORY, NEVER, STATE, TOKEN, RawSnapshot, failure_of
 from caravela.errors import FlowEndedError
-from caravela.functions import label_of
+from caravela.host import Host
 from caravela.machine import Machine
 from caravela.nodes import Each
 from caravela.nodes import Run as RunStep
 from caravela.outlet import Outlet
+from caravela.replies import Handed, Noted, resolve, signal_name
 from caravela.results import ended_error
-from caravela.state import changed, copied, evolve
+from caravela.state import copied
 from caravela.trace import TransitionRecord
 
-__all__ = ["Host", "Run"]
+__all__ = ["Run"]
 
 _log = logging.getLogger("caravela")
 _ids = count(1)
-
-
-class Host(Protocol):
-    """What a run needs of its backend."""
-
-    mailbox: mailbox.Mailbox
-
-    def now(self) -> float:
-        """Give the time in seconds."""
-        ...
-
-    def draw(self) -> float:
-        """Give a random number in [0, 1)."""
-        ...
-
-    def post(self, run: Any, kind: int, content: Any) -> None:
-        """Put something into the inbox, and see that it is handled."""
-
-    def begin(self, run: Any, content: Any) -> None:
-        """Take in a run that has its first snapshot."""
-
-    def plan(self, run: Any, due: float) -> None:
-        """See that the run hears of a time."""
-
-    def call(self, call: Call, *, cancel: bool = False) -> None:
-        """Start a function, or cancel it."""
-
-    def finished(self, run: Any) -> None:
-        """Forget a run that has ended."""
 
 
 class Run:
@@ -86,8 +58,6 @@ class Run:
         "__weakref__",
         "_calls",
         "_outlet",
-        "_postponed",
-        "_record",
         "_waiters",
         "armed",
         "context",
@@ -96,11 +66,12 @@ class Run:
         "id",
         "looked",
         "machine",
+        "postponed",
         "queued",
         "snapshot",
     )
 
-    def __init__(self, host: Any, machine: Machine, state: Any, context: Context | None) -> None:
+    def __init__(self, host: Host, machine: Machine, state: Any, context: Context | None) -> None:
         self.host = host
         self.machine = machine
         self.context = context
@@ -111,8 +82,7 @@ class Run:
         self.looked = False
         self._outlet: Outlet | None = None
         self._calls: dict[int, Call] | None = None
-        self._postponed: list[Signal] | None = None
-        self._record: Record | None = None
+        self.postponed: list[Signal] | None = None
         self._waiters: list[Any] | tuple[()] | None = None  # a tuple once the last message is out
         self.snapshot: RawSnapshot = (0, state, NEVER, 0, (), None)
 
@@ -143,36 +113,43 @@ class Run:
             self.host.plan(self, due)
 
     def _elapsed(self, due: float) -> None:
-        self._dispatch(e.elapsed(self.host.now(), due, self._draw(), self._fold()))
+        handed = self._handed()
+        self._dispatch(e.elapsed(self.host.now(), due, self._draw(), handed), handed)
 
     def _started(self, content: tuple[Record | None, Event]) -> None:
         record, event = content
-        self._act(None, self.snapshot, event, record)
+        self._take(None, self.snapshot, event, record)
 
     def _signalled(self, signal: Signal) -> None:
         if self.machine.rows[self.snapshot[AT]][3].postpones:
-            if self._postponed is None:
-                self._postponed = []
-            self._postponed.append(signal)
+            if self.postponed is None:
+                self.postponed = []
+            self.postponed.append(signal)
             return
         fn, args, kwargs, name, waiting = signal
         if waiting is not None:
-            fn = _Noted(fn)
+            fn = Noted(fn)
+        event = (e.SIGNAL, self.host.now(), fn, args, kwargs, name)
+        old = self.snapshot
+        record = None if self._outlet is None else Record()
         try:
-            self._dispatch((e.SIGNAL, self.host.now(), fn, args, kwargs, name))
+            new = advance(self.machine, old, event, record)
         except BaseException as error:  # noqa: BLE001 - what a signal function raises is its sender's
-            self._reject(signal, error)
-        else:
-            if waiting is not None:
-                resolve(waiting, copied(fn.given))
+            self.reject(signal, error)
+            return
+        self._take(old, new, event, record)
+        if waiting is not None:
+            resolve(waiting, copied(fn.given))
 
     def _returned(self, content: tuple[int, int, Any]) -> None:
         token, index, value = content
-        self._settle(e.returned(self.host.now(), token, value, index, self._draw(), self._fold()))
+        handed = self._handed()
+        self._settle(e.returned(self.host.now(), token, value, index, self._draw(), handed), handed)
 
     def _raised(self, content: tuple[int, int, BaseException]) -> None:
         token, index, error = content
-        self._settle(e.raised(self.host.now(), token, error, index, self._draw(), self._fold()))
+        handed = self._handed()
+        self._settle(e.raised(self.host.now(), token, error, index, self._draw(), handed), handed)
 
     def _settled(self, content: tuple[int, int]) -> None:
         self._settle(e.settled(self.host.now(), *content, self._draw()))
@@ -180,22 +157,24 @@ class Run:
     def _abandoned(self, content: tuple[int, int]) -> None:
         self._settle(e.abandoned(self.host.now(), *content, self._draw()))
 
-    def _settle(self, event: Event) -> None:
+    def _settle(self, event: Event, handed: Handed | None = None) -> None:
         index = event[3] if event[0] in (e.SETTLED, e.ABANDONED) else event[4]
         if event[2] == self.snapshot[TOKEN] and self._calls is not None:
             self._calls.pop(index, None)
-        self._dispatch(event)
+        self._dispatch(event, handed)
 
     def _stopped(self, _content: Any) -> None:
-        self._dispatch(e.stop(self.host.now(), self._fold()))
+        handed = self._handed()
+        self._dispatch(e.stop(self.host.now(), handed), handed)
 
     def _resumed(self, _content: Any) -> None:
         self._dispatch(e.resumed(self.host.now()))
 
-    def _subscribed(self, subscription: Any) -> None:
+    def _subscribed(self, content: tuple[Any, Any]) -> None:
+        subscription, tag = content
         self.looked = True
         if self._outlet is None:
-            self._outlet = Outlet(self.id, None)
+            self._outlet = Outlet(self.id, tag)
             if self.ended:
                 self._tell_end()
         self._outlet.subscribe(subscription, self.host.now(), self.snapshot[STATE])
@@ -205,16 +184,21 @@ class Run:
         jittered = isinstance(step, (RunStep, Each)) and step.policy.jitter != "none"
         return float(self.host.draw()) if jittered else 0.0
 
-    def _dispatch(self, event: Event) -> None:
+    def _dispatch(self, event: Event, handed: Handed | None = None) -> None:
         """Send an event through the core and do what differs."""
         old = self.snapshot
-        record = self._record = None if self._outlet is None else Record()
+        record = None if self._outlet is None else Record()
+        if handed is not None:
+            handed.record = record
         new = advance(self.machine, old, event, record)
         if new is not old:
-            self.snapshot = new
-            self._act(old, new, event, record)
+            self._take(old, new, event, record)
+        if handed is not None:
+            handed.reply()
 
-    def _act(self, old: RawSnapshot | None, new: RawSnapshot, event: Event, record: Record | None) -> None:
+    def _take(self, old: RawSnapshot | None, new: RawSnapshot, event: Event, record: Record | None) -> None:
+        """Stand at a new snapshot, tell of it, and do what differs from the old one."""
+        self.snapshot = new
         if record is not None and self._outlet is not None:
             self._outlet.transition(self.machine, event[1] if old else event[0], old, new, event, record)
         due = new[DUE]
@@ -256,26 +240,11 @@ class Run:
         self._calls[index] = call
         self.host.call(call)
 
-    def _fold(self) -> Postponed | None:
-        if self._postponed is None:
-            return None
-        return _Handed(self._postponed, self)
+    def _handed(self) -> Handed | None:
+        return None if self.postponed is None else Handed(self.postponed, self)
 
-    def signal_applied(self, signal: Signal, old: Any, new: Any) -> None:
-        """A postponed signal has given a new state."""
-        record = self._record
-        if record is not None:
-            record.signals.append(signal_name(signal))
-            if changed(old, new):
-                record.change(new)
-        if signal[4] is not None:
-            resolve(signal[4], copied(new))
-
-    def signal_rejected(self, signal: Signal, error: BaseException) -> None:
-        """A postponed signal has raised."""
-        self._reject(signal, error, self._record)
-
-    def _reject(self, signal: Signal, error: BaseException, record: Record | None = None) -> None:
+    def reject(self, signal: Signal, error: BaseException, record: Record | None = None) -> None:
+        """Say to its sender, or to all, that a signal changed nothing."""
         waiting = signal[4]
         if waiting is not None:
             resolve(waiting, None, error)
@@ -289,10 +258,10 @@ class Run:
             self._outlet.rejected(self.host.now(), name, error)
 
     def _finish(self) -> None:
-        left = [*(self._postponed or ()), *self.host.mailbox.close(self)]
-        self._postponed = None
+        left = [*(self.postponed or ()), *self.host.mailbox.close(self)]
+        self.postponed = None
         for signal in left:
-            self._reject(signal, ended_error(self.machine, self.snapshot))
+            self.reject(signal, ended_error(self.machine, self.snapshot))
         self._tell_end()
         self.host.finished(self)
         with self.host.mailbox.lock:
@@ -319,7 +288,7 @@ class Run:
         self.ended = True
         self.armed = NEVER
         self.looked = True
-        self._calls = self._postponed = None
+        self._calls = self.postponed = None
         self._waiters = ()
 
     @property
@@ -361,46 +330,3 @@ class Run:
         mailbox.RESUME: _resumed,
         mailbox.SUBSCRIBE: _subscribed,
     }
-
-
-class _Noted:
-    """A signal function that notes the state it gave, for the `update` that waits for it."""
-
-    __slots__ = ("_fn", "given")
-
-    def __init__(self, fn: Any) -> None:
-        self._fn = fn
-        self.given: Any = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.given = self._fn(*args, **kwargs)
-        return self.given
-
-
-class _Handed(Postponed):
-    """The postponed signals of a run, which are the core's once it has applied them."""
-
-    __slots__ = ()
-
-    def __call__(self, state: Any) -> Any:
-        run: Any = self._listener
-        run._postponed = None  # noqa: SLF001 - the run's own
-        return super().__call__(state)
-
-
-def signal_name(signal: Signal) -> str:
-    """Give the name under which a signal is told."""
-    fn, _, changes, name, _ = signal
-    if fn is evolve:
-        return ", ".join(changes or ())
-    return name or label_of(fn) or "signal"
-
-
-def resolve(promise: Any, value: Any, error: BaseException | None = None) -> None:
-    """Keep a promise, unless whoever waited has gone."""
-    if promise.done():
-        return
-    if error is None:
-        promise.set_result(value)
-    else:
-        promise.set_exception(error)

@@ -14,8 +14,9 @@ from caravela import mailbox
 from caravela.core.snapshot import STATE, Snapshot, describe, machine_state
 from caravela.errors import BackendError, ResultTimeoutError, WouldDeadlockError
 from caravela.machine import Machine
+from caravela.replies import resolve
 from caravela.results import ended_error, final_state
-from caravela.runner import Run, resolve
+from caravela.runner import Run
 from caravela.state import copied
 from caravela.subscription import AsyncSubscription, Subscription
 from caravela.trace import TransitionRecord
@@ -198,7 +199,7 @@ class Runner(_Runner[S], Generic[S]):
     def subscribe(self) -> Subscription[S]:
         """Give the messages from now on, as an iterator; the first one is the state at this moment."""
         subscription: Subscription[S] = Subscription(self._run.host, self._run)
-        self._run.host.post(self._run, mailbox.SUBSCRIBE, subscription)
+        self._run.host.post(self._run, mailbox.SUBSCRIBE, (subscription, self._tag))
         return subscription
 
     def _wait(self, promise: Any, timeout: float | None, call: str) -> Any:
@@ -282,7 +283,7 @@ class AsyncRunner(_Runner[S], Generic[S]):
     def subscribe(self) -> AsyncSubscription[S]:
         """Give the messages from now on, to iterate with `async for`; the first one is the state at this moment."""
         subscription: AsyncSubscription[S] = AsyncSubscription(self._run.host, self._run)
-        self._run.host.post(self._run, mailbox.SUBSCRIBE, subscription)
+        self._run.host.post(self._run, mailbox.SUBSCRIBE, (subscription, self._tag))
         return subscription
 
     def _require_loop(self, call: str, right: str) -> None:

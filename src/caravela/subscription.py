@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
+from caravela.host import Host
 from caravela.messages import FlowDone, FlowFailed, FlowStopped, Message
 
 __all__ = ["AsyncSubscription", "Subscription"]
@@ -14,20 +15,12 @@ S = TypeVar("S")
 _FINAL = (FlowDone, FlowFailed, FlowStopped)
 
 
-class _Host(Protocol):
-    mailbox: Any
-
-    def promise(self) -> Any: ...
-    def wait(self, promise: Any, timeout: float | None) -> Any: ...
-    def forbid_waiting(self, run: Any, call: str) -> None: ...
-
-
 class _Messages(Generic[S]):
     """A buffer without bound; the runner holds it weakly, so a subscription that is dropped costs nothing more."""
 
     __slots__ = ("__weakref__", "_buffer", "_finished", "_host", "_run", "_waiting")
 
-    def __init__(self, host: _Host, run: Any) -> None:
+    def __init__(self, host: Host, run: Any) -> None:
         self._host = host
         self._run = run
         self._buffer: deque[Message[S]] = deque()

@@ -59,7 +59,7 @@ def recorded(
         passed=tuple(record.passed),
         effects=effects(machine, old, new),
         signals=tuple(record.signals),
-        input=tuple(part.silent() if isinstance(part, Postponed) else part for part in event),
+        input=tuple(Postponed(part.signals) if isinstance(part, Postponed) else part for part in event),
     )
 
 
@@ -72,7 +72,7 @@ def replay(machine: Machine, records: Iterable[TransitionRecord]) -> Iterator[Ra
     """
     snapshot: Any = None
     for record in records:
-        if record.event == "start":
+        if not record.source:  # a declared signal may be called `start`
             now, state = record.input
             snapshot = start(machine, state, now=now)
         else:

@@ -195,7 +195,8 @@ class Backend(ABC):
         try:
             while (item := inbox.first(until)) is not None:
                 run, sent, kind, content = item
-                run.catch_up(sent)
+                if kind != mailbox.START:  # until then nothing may elapse
+                    run.catch_up(sent)
                 if inbox.pop(item):
                     run.receive(kind, content)
         finally:

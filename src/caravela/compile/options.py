@@ -22,7 +22,7 @@ __all__ = [
 
 
 def require_function(value: Any, call: str, option: str = "fn") -> None:
-    """Refuse what cannot be called: a step, a call's result, None."""
+    """Refuse what is no function: a step, a call's result, None, a class, a generator function."""
     if isinstance(value, Step):
         raise FlowDefinitionError(
             f"{option} is a step where a function was meant",
@@ -34,6 +34,12 @@ def require_function(value: Any, call: str, option: str = "fn") -> None:
             f"{option} is {value!r}, which is no function",
             wrong=f"{call}({_short(value)})",
             right=f"{call}(my_function)",
+        )
+    if isinstance(value, type) and value.__module__ != "builtins":  # `bool` is a predicate, and `dict` a copy
+        raise FlowDefinitionError(
+            f"{option} is the class {value.__name__} where a function was meant",
+            wrong=f"{call}({value.__name__})",
+            right=f"{call}({value.__name__}().method), or {call}(lambda ...: {value.__name__}(...)) for an object",
         )
     if is_generator(value):
         raise FlowDefinitionError(

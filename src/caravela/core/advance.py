@@ -14,12 +14,13 @@ from typing import Any
 
 from caravela import vocabulary as v
 from caravela.core import events as e
+from caravela.core.attempts import attempt_timed_out, settle_attempt
 from caravela.core.cursor import Cursor, duration, holds, in_flight, require_state
 from caravela.core.enter import next_attempt, proceed
 from caravela.core.events import Event
 from caravela.core.record import Record
-from caravela.core.settle import attempt_timed_out, settle_attempt, settle_task, tasks_timed_out
 from caravela.core.snapshot import AT, DUE, NEVER, TOKEN, Leaving, RawSnapshot
+from caravela.core.tasks import settle_task, tasks_timed_out
 from caravela.errors import PostponedSignalError, StepTimeoutError
 from caravela.machine import Machine, State
 from caravela.state import changed
