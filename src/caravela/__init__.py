@@ -3,7 +3,7 @@
 ===========================  ==========================================================
 `steps`, `outcomes`          what you write: `run(fn)`, `debounce(0.5)`, `Ok(dirty=False)`
 `flow`                       `flow(name, *steps)` and `Flow.start()`
-`runners`                    what you hold: `Runner`, `AsyncRunner`
+`runners`, `async_runner`    what you hold: `Runner`, `AsyncRunner`
 `messages`, `trace`          what you are told, and what has happened
 `errors`                     what goes wrong, and whose fault it is
 `compile`, `machine`         from steps to the table of states and transitions
@@ -18,7 +18,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from caravela.core import advance, effects, start
+from caravela.async_runner import AsyncRunner
 from caravela.errors import (
     BackendError,
     CaravelaError,
@@ -47,7 +47,7 @@ from caravela.machine import Machine, State, Transition
 from caravela.messages import FlowDone, FlowFailed, FlowState, FlowStopped, Message, SignalRejected
 from caravela.nodes import Step
 from caravela.outcomes import Abort, Fail, Ok, Outcome, Retry, Skip
-from caravela.runners import AsyncRunner, Runner
+from caravela.runners import Runner
 from caravela.state import evolve
 from caravela.steps import debounce, each, fail, parallel, race, repeat, run, sequence, set_state, wait, wait_until
 from caravela.trace import TransitionRecord, replay
@@ -105,11 +105,9 @@ __all__ = [
     "UnknownSignalError",
     "VirtualBackend",
     "WouldDeadlockError",
-    "advance",
     "compile_flow",
     "debounce",
     "each",
-    "effects",
     "evolve",
     "fail",
     "flow",
@@ -120,7 +118,6 @@ __all__ = [
     "run",
     "sequence",
     "set_state",
-    "start",
     "wait",
     "wait_until",
 ]

@@ -18,6 +18,9 @@ class Caller(Protocol):
     def post(self, run: Any, kind: int, content: Any) -> None:
         """Put something into the inbox."""
 
+    def call(self, call: Call, *, cancel: bool = False) -> None:
+        """Start a function, or cancel it."""
+
     def abandoned(self, change: int) -> None:
         """A function goes on although nobody waits for it (1), or has ended at last (-1)."""
 
@@ -79,6 +82,12 @@ class Call:
     def ended(self) -> bool:
         """Whether its end has been reported."""
         return not self._open
+
+    def cancel(self) -> None:
+        """Ask for its end, once."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._caller.call(self, cancel=True)
 
     def context(self) -> Context:
         """Give a copy of the context in which the flow was started, in which this call is the current one."""

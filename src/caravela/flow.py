@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
+from caravela.async_runner import AsyncRunner
 from caravela.backends import chosen
 from caravela.compile import compile_steps
 from caravela.errors import StateError
@@ -12,7 +13,7 @@ from caravela.machine import Machine, mimebundle
 from caravela.nodes import Step
 from caravela.outlet import Outlet
 from caravela.runner import Run
-from caravela.runners import AsyncRunner, Runner
+from caravela.runners import Runner
 from caravela.signals import Signals
 from caravela.state import copied, field_names
 from caravela.vocabulary import INVOKING_KINDS

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
-from caravela.errors import FlowDefinitionError
+from caravela.errors import InvalidOutcomeError
 from caravela.state import evolve
 
 __all__ = ["Abort", "Fail", "Ok", "Outcome", "Retry", "Skip"]
@@ -58,7 +58,7 @@ class _WithState(_Record, Generic[S_co]):
         if state is not UNCHANGED and changes:
             name = type(self).__name__
             msg = f"{name} takes a state or changed fields, not both"
-            raise FlowDefinitionError(
+            raise InvalidOutcomeError(
                 msg, wrong=f"{name}(state, {next(iter(changes))}=...)", right=f"{name}(evolve(state, ...))"
             )
         self._state = state

@@ -218,6 +218,15 @@ class Run:
         elif kind in v.TRANSIENT_KINDS:
             self.host.post(self, mailbox.RESUME, None)
 
+    def _invoke(self, snapshot: RawSnapshot, index: int) -> None:
+        fn, args = invocation(self.machine, snapshot, index)
+        label = self.machine.states[snapshot[AT]].label
+        call = Call(self.host, self, snapshot[TOKEN], index, label, fn, args)
+        if self._calls is None:
+            self._calls = {}
+        self._calls[index] = call
+        self.host.call(call)
+
     def _let_go(self, old: RawSnapshot | None, new: RawSnapshot, kind: str) -> None:
         """Cancel the functions that are out, or give them up, if the transition says so."""
         calls = list((self._calls or {}).values())
@@ -227,18 +236,7 @@ class Run:
                 call.abandon()
         elif kind == v.CANCELLING:
             for call in calls:
-                if not call.cancelled:
-                    call.cancelled = True
-                    self.host.call(call, cancel=True)
-
-    def _invoke(self, snapshot: RawSnapshot, index: int) -> None:
-        fn, args = invocation(self.machine, snapshot, index)
-        state = self.machine.states[snapshot[AT]]
-        call = Call(self.host, self, snapshot[TOKEN], index, state.label, fn, args)
-        if self._calls is None:
-            self._calls = {}
-        self._calls[index] = call
-        self.host.call(call)
+                call.cancel()
 
     def _handed(self) -> Handed | None:
         return None if self.postponed is None else Handed(self.postponed, self)

@@ -1,33 +1,32 @@
-"""The handles that users hold: `Runner` for threads and virtual time, `AsyncRunner` for asyncio.
+"""The handle that users hold: `Runner`, for threads and virtual time. `AsyncRunner` is its sister for asyncio.
 
-They differ only in how a caller waits. What is asked of both is written once, in `_Runner`. A runner is a thin handle
+They differ only in how a caller waits. What is asked of both is written once, in `Handle`. A runner is a thin handle
 on a run, which its backend keeps alive until it has ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from caravela import mailbox
 from caravela.core.snapshot import STATE, Snapshot, describe, machine_state
-from caravela.errors import BackendError, ResultTimeoutError, WouldDeadlockError
+from caravela.errors import ResultTimeoutError, WouldDeadlockError
 from caravela.machine import Machine
-from caravela.replies import resolve
 from caravela.results import ended_error, final_state
 from caravela.runner import Run
 from caravela.state import copied
-from caravela.subscription import AsyncSubscription, Subscription
+from caravela.subscription import Subscription
 from caravela.trace import TransitionRecord
 
-__all__ = ["AsyncRunner", "Runner"]
+__all__ = ["Handle", "Runner"]
 
 S = TypeVar("S")
 P = ParamSpec("P")
 
 
-class _Runner(Generic[S]):
+class Handle(Generic[S]):
     """What every runner can be asked and sent."""
 
     __slots__ = ("__weakref__", "_flow", "_run", "_tag")
@@ -129,7 +128,7 @@ class _Runner(Generic[S]):
             self._run.host.post(self._run, mailbox.STOP, None)
 
 
-class Runner(_Runner[S], Generic[S]):
+class Runner(Handle[S], Generic[S]):
     """One running flow, on threads or on virtual time. As a context manager it stops the flow at the end.
 
     On virtual time waiting moves the clock: from one thing that is due to the next, and never really sleeps.
@@ -223,107 +222,3 @@ class Runner(_Runner[S], Generic[S]):
         self.stop()
         if exc is None and self._run.unseen_failure is not None:
             self._outcome()
-
-
-class AsyncRunner(_Runner[S], Generic[S]):
-    """One running flow, on asyncio. `await runner` gives the final state; `async with` stops the flow at the end.
-
-    `signal`, `get_state`, `machine_state`, `done` and asking to `stop` work from any thread; the rest on the loop.
-    """
-
-    __slots__ = ()
-
-    @overload
-    def update(self, fn: Callable[Concatenate[S, P], S], /, *args: P.args, **kwargs: P.kwargs) -> Updating[S]: ...
-    @overload
-    def update(self, name: str, /, *args: Any, **kwargs: Any) -> Updating[S]: ...
-    @overload
-    def update(self, /, **changes: Any) -> Updating[S]: ...
-    def update(self, target: Any = None, /, *args: Any, **kwargs: Any) -> Updating[S]:
-        """Change the state, as `signal`, and give an awaitable of the new state. It acts when called.
-
-        Raises:
-            FlowEndedError: The flow has ended; from the awaitable, it ended before the signal had its turn.
-            WouldDeadlockError: This is a function of the flow itself, or the middle of a transition.
-            Exception: From the awaitable: what the function raised.
-        """
-        self._require_loop("update()", "runner.signal(...)")
-        return Updating(self._promise_update(target, args, kwargs))
-
-    def result(self) -> S:
-        """Give the final state of a flow that has ended.
-
-        Raises:
-            FlowError: The flow failed.
-            FlowStoppedError: The flow was stopped.
-            WouldDeadlockError: The flow has not ended: `await runner` instead.
-        """
-        if not self.done():
-            raise WouldDeadlockError(
-                "result() does not wait under asyncio, and the flow has not ended",
-                flow=self.machine.name,
-                machine_state=self.machine_state,
-                wrong="runner.result()",
-                right="await runner",
-            )
-        return self._outcome()
-
-    def stop(self) -> Updating[None]:
-        """Ask the flow to stop, at once, and give an awaitable of its end."""
-        self._ask_to_stop()
-        if not self._run.host.on_loop():
-            return Updating(None)
-        promise = self._ending()
-        try:
-            self._run.host.forbid_waiting(self._run, "stop()")
-        except WouldDeadlockError:
-            resolve(promise, None)
-        return Updating(promise)
-
-    def subscribe(self) -> AsyncSubscription[S]:
-        """Give the messages from now on, to iterate with `async for`; the first one is the state at this moment."""
-        subscription: AsyncSubscription[S] = AsyncSubscription(self._run.host, self._run)
-        self._run.host.post(self._run, mailbox.SUBSCRIBE, (subscription, self._tag))
-        return subscription
-
-    def _require_loop(self, call: str, right: str) -> None:
-        if not self._run.host.on_loop():
-            raise BackendError(
-                f"{call} on another thread than the flow's loop, which alone can be awaited",
-                flow=self.machine.name,
-                wrong=call,
-                right=f"{right}, or asyncio.run_coroutine_threadsafe(...)",
-            )
-
-    def __await__(self) -> Generator[Any, None, S]:
-        if not self.done():
-            self._require_loop("await runner", "runner.done()")
-            self._run.host.forbid_waiting(self._run, "await runner")
-            self._run.looked = True
-            yield from self._ending().__await__()
-        return self._outcome()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
-        if exc is None and self._run.unseen_failure is not None:
-            self._outcome()
-
-
-class Updating(Generic[S]):
-    """An awaitable of something that happens anyway: nobody has to await it."""
-
-    __slots__ = ("_promise",)
-
-    def __init__(self, promise: Any) -> None:
-        self._promise = promise
-
-    def __await__(self) -> Generator[Any, None, S]:
-        if self._promise is None:
-            return cast("S", None)  # asked from another thread, which has no loop to wait on
-        value: S = yield from self._promise.__await__()
-        return value

@@ -179,7 +179,7 @@ def _gathering(cursor: Cursor, _argument: Any, row: State, _hops: int) -> bool:
     step = cast("Parallel[Any]", row.step)
     tasks = _tasks(cursor, step)
     if tasks.total == 0:
-        empty: Any = {} if isinstance(tasks.given or step.tasks, Mapping) else []
+        empty: Any = {} if isinstance(step.tasks if tasks.given is None else tasks.given, Mapping) else []
         cursor.change(evolve(cursor.state, **{step.collect_as: empty}))
         cursor.go(row.next)
         return True
