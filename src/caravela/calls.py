@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from caravela import mailbox
 from caravela.functions import is_async
+from caravela.machine import State
 
 __all__ = ["Call", "Caller", "current_call"]
 
@@ -61,7 +62,7 @@ class Call:
         run: Any,
         token: int,
         index: int,
-        label: str,
+        state: State,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
     ) -> None:
@@ -70,9 +71,9 @@ class Call:
         self.run = run
         self.token = token
         self.index = index
-        self.label = label
+        self.label = state.label
         self.fn = fn
-        self.is_async = is_async(fn)
+        self.is_async = is_async(fn) if state.is_async is None else state.is_async
         self.args = args
         self.cancelled = False
         self._open = [True]  # popped by who reports the end: pop is atomic, so there is one

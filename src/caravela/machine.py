@@ -43,6 +43,7 @@ class State:
         final: The end of a run.
         postpones: Signals wait here until the function has settled.
         yields: A loop head at which a run that never rests gives way to its host.
+        is_async: Whether its function is async; None where that is known only when it is called.
         step: The step that it was compiled from; None for final states.
         register: The register that counts its rounds; -1 for none.
         next: The way on when all went well.
@@ -63,6 +64,7 @@ class State:
     final: bool = False
     postpones: bool = False
     yields: bool = False
+    is_async: bool | None = None
     step: Step[Any] | None = field(default=None, repr=False, compare=False)
     register: int = NOWHERE
     next: int = NOWHERE

@@ -10,7 +10,7 @@ __all__ = ["FlowDone", "FlowFailed", "FlowState", "FlowStopped", "Message", "Sig
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Envelope:
     """What every message carries beside its content.
 
@@ -27,8 +27,16 @@ class Envelope:
     seq: int = field(default=0, kw_only=True)
     time: float = field(default=0.0, kw_only=True)
 
+    def __repr__(self) -> str:
+        """Show the content, and the tag if there is one: `notify=print` is to be read."""
+        names: tuple[str, ...] = self.__match_args__
+        shown = [f"{name}={getattr(self, name)!r}" for name in names]
+        if self.tag is not None:
+            shown.append(f"tag={self.tag!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class FlowState(Envelope, Generic[S]):
     """The state has changed, or is this when a subscription begins.
 
@@ -39,7 +47,7 @@ class FlowState(Envelope, Generic[S]):
     state: S
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FlowDone(Envelope, Generic[S]):
     """The flow is done. The last message.
 
@@ -50,7 +58,7 @@ class FlowDone(Envelope, Generic[S]):
     state: S
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FlowFailed(Envelope, Generic[S]):
     """The flow has failed. The last message.
 
@@ -73,7 +81,7 @@ class FlowFailed(Envelope, Generic[S]):
     compensation_errors: tuple[BaseException, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FlowStopped(Envelope, Generic[S]):
     """The flow was stopped. The last message.
 
@@ -86,7 +94,7 @@ class FlowStopped(Envelope, Generic[S]):
     compensation_errors: tuple[BaseException, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SignalRejected(Envelope):
     """A signal changed nothing: its function raised, or the flow ended before its turn.
 

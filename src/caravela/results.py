@@ -6,7 +6,7 @@ from typing import Any
 
 from caravela.core import RawSnapshot, machine_state
 from caravela.core.snapshot import AT, STATE, failure_of
-from caravela.errors import FlowEndedError, FlowError, FlowStoppedError
+from caravela.errors import CaravelaError, FlowEndedError, FlowError, FlowStoppedError
 from caravela.machine import Machine
 from caravela.state import copied
 from caravela.vocabulary import DONE
@@ -24,14 +24,18 @@ def final_state(machine: Machine, snapshot: RawSnapshot) -> Any:
     failure = failure_of(snapshot)
     state = copied(snapshot[STATE])
     if failure is not None:
+        error = failure.error
+        ours = error if isinstance(error, CaravelaError) else None  # its place in the flow is told once, by the new one
         raise FlowError(
-            f"flow {machine.name!r} failed: {failure.error}",
+            f"flow {machine.name!r} failed: {f'{type(error).__name__}: {error}' if ours is None else ours.args[0]}",
             reason=failure.reason,
             state=state,
             attempts=failure.attempts,
             step=failure.path,
             machine_state=failure.machine_state,
-        ) from failure.error
+            wrong=ours and ours.wrong,
+            right=ours and ours.right,
+        ) from error
     if machine.rows[snapshot[AT]][0] != DONE:
         raise FlowStoppedError(f"flow {machine.name!r} was stopped", state=state)
     return state

@@ -220,8 +220,7 @@ class Run:
 
     def _invoke(self, snapshot: RawSnapshot, index: int) -> None:
         fn, args = invocation(self.machine, snapshot, index)
-        label = self.machine.states[snapshot[AT]].label
-        call = Call(self.host, self, snapshot[TOKEN], index, label, fn, args)
+        call = Call(self.host, self, snapshot[TOKEN], index, self.machine.states[snapshot[AT]], fn, args)
         if self._calls is None:
             self._calls = {}
         self._calls[index] = call

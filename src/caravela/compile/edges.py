@@ -151,8 +151,6 @@ def _iterating(block: Block) -> Iterator[Edge]:
     for event in (v.SUCCEEDED, v.SKIPPED):
         yield event, block, "more items"
         yield event, block.next, "last item"
-        if callable(step.policy.attempt_timeout):
-            yield event, block.fail, "the duration failed"
     yield from _attempts(block, (v.FAILED_EVENT,))
     yield v.FAILED_EVENT, block.fail, "not retried"
 

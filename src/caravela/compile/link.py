@@ -8,8 +8,9 @@ from typing import Any
 
 from caravela.compile.draft import Block, Draft
 from caravela.compile.edges import edges
+from caravela.functions import is_async
 from caravela.machine import NOWHERE, Row, State, Transition
-from caravela.nodes import Debounce, SetState, Wait, WaitUntil
+from caravela.nodes import Debounce, Each, Run, SetState, Wait, WaitUntil
 from caravela.vocabulary import FINAL_KINDS, SIGNAL
 
 __all__ = ["link", "linked"]
@@ -70,6 +71,7 @@ def _state(block: Block, name: str, indexes: dict[int, int]) -> State:
         final=block.final,
         postpones=block.postpones,
         yields=block.yields,
+        is_async=is_async(block.step.fn) if isinstance(block.step, (Run, Each)) else None,
         step=block.step,
         register=block.register,
         next=exit_to(block.next),

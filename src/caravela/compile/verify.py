@@ -24,6 +24,7 @@ def verify(draft: Draft) -> Draft:
     left = {transition.source for transition in draft.transitions}
     faults = [f"two states are called {name}" for name in sorted({name for name in names if names.count(name) > 1})]
     faults += [f"{state.name} {fault}" for state in draft.states if (fault := _fault(state, left))]
+    faults += [f"{way} leads nowhere" for way in draft.transitions if not {way.source, way.target} <= set(names)]
     if faults:
         raise CaravelaError(f"the compiler made a wrong table, please report it: {'; '.join(faults)}", flow=draft.flow)
     return draft
