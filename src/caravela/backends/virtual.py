@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -69,6 +70,7 @@ class VirtualBackend(Backend):
         """Make an inbox that counts what is handled."""
         super().renew()
         self.mailbox = _CountedMailbox(self.lock(), self.now, self._count)
+        self._driving = threading.RLock()
 
     def now(self) -> float:
         """Give the virtual time in seconds."""
@@ -88,44 +90,49 @@ class VirtualBackend(Backend):
         self._settle()
 
     def _settle(self) -> None:
-        """Let everything happen that needs no time: what was sent, functions, and what follows from them."""
-        if self.busy:
-            return
-        while True:
-            self.pump(self.clock.time)
-            if self._jobs:
-                self._run_job(self._jobs.popleft())
-            elif self._loop is not None:
-                self._run_loop(self._loop)
+        """Let everything happen that needs no time: what was sent, functions, and what follows from them.
+
+        One thread at a time does so. Another that comes meanwhile leaves what it sent in the inbox, which is looked at
+        once more when the first one has let go.
+        """
+        while self._driving.acquire(blocking=False):
+            try:
+                if self.busy:
+                    return
+                self._settle_once()
+            finally:
+                self._driving.release()
             if self.mailbox.empty and not self._jobs:
                 return
 
-    def _run_job(self, call: Call) -> None:
-        self.busy = True
-        try:
-            call.run_here()
-        finally:
-            self.busy = False
+    def _settle_once(self) -> None:
+        self.pump(self.clock.time)
+        if self._jobs:
+            self._do(self._jobs.popleft().run_here)
+        elif self._loop is not None:
+            self._do(self._loop.run_ready)
 
-    def _run_loop(self, loop: VirtualLoop) -> None:
+    def _do(self, what: Callable[..., None], *args: Any) -> None:
+        """Do something during which nothing else is begun."""
         self.busy = True
         try:
-            loop.run_ready()
+            what(*args)
         finally:
             self.busy = False
 
     def _move(self, until: float) -> None:
-        if self.busy:
-            raise BackendError(
-                "the clock cannot be moved from inside a flow's function",
-                wrong="run(lambda state: backend.clock.advance(1))",
-                right="backend.clock.advance(1) in the test, or await asyncio.sleep(1) in an async function",
-            )
-        self._settle()
-        while (due := self._earliest()) <= until:
-            self.clock.time = max(self.clock.time, due)
-            self._happen()
-        self.clock.time = until
+        with self._driving:
+            if self.busy:
+                raise BackendError(
+                    "the clock cannot be moved from inside a flow's function",
+                    wrong="run(lambda state: backend.clock.advance(1))",
+                    right="backend.clock.advance(1) in the test, or await asyncio.sleep(1) in an async function",
+                )
+            self._settle()
+            while (due := self._earliest()) <= until:
+                self.clock.time = max(self.clock.time, due)
+                self._happen()
+            self.clock.time = max(self.clock.time, until)
 
     def _earliest(self) -> float:
         sleepers = math.inf if self._loop is None else self._loop.earliest()
@@ -144,16 +151,9 @@ class VirtualBackend(Backend):
             return
         run = self.timers.pop(now)
         if run is not None:
-            self._tick(run, now)
+            self._do(run.tick, now)
             self._count(run, 1)
             self._settle()
-
-    def _tick(self, run: Any, now: float) -> None:
-        self.busy = True
-        try:
-            run.tick(now)
-        finally:
-            self.busy = False
 
     def _count(self, run: Any, transitions: int) -> None:
         if self._instant != self.clock.time:
@@ -233,7 +233,12 @@ class VirtualBackend(Backend):
 
     def on_loop(self) -> bool:
         """Say whether this is the middle of a flow's doing; else the caller is the loop."""
-        return self.busy
+        if not self._driving.acquire(blocking=False):
+            return False
+        try:
+            return self.busy
+        finally:
+            self._driving.release()
 
     def close(self) -> None:
         """Stop all flows, and close the private loop."""

@@ -84,6 +84,8 @@ def advance(machine: Machine, snapshot: RawSnapshot, event: Event, record: Recor
     kind, argument, _, row = machine.rows[at]
     if row.postpones:
         raise PostponedSignalError("signals wait until the function has settled", flow=machine.name, step=row.path)
+    if row.final:
+        return snapshot
     # apply_signal, written out: a call costs as much as what it does.
     given = state.copy() if type(state) is dict else state
     new = fn(given, *args, **kwargs) if kwargs else fn(given, *args) if args else fn(given)
