@@ -25,6 +25,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,14 @@ STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 
-FOREIGN = frozenset(
-    # other people's libraries, and tools
-    "contextvars gen_statem pydantic msgspec attrs numpy pandas transitions pytest tox pip python Python trigger".split()
-    + "create_task gather TaskGroup call_later auto_transitions queued pyproject toml".split()
-    # Elixir, in the table of the README
-    + "GenServer use Caravela Flow do end ok pid self tag state flow_state flow_done flow_error caravela_flow".split()
-    + "error reason nil map constant n k base".split()
-)
+FOREIGN = {
+    # Python's own, and other people's libraries
+    *("__cause__", "sleep", "attrs", "contextvars", "eventsourcing", "msgspec", "pydantic", "transitions"),
+    # the Elixir system
+    *("Caravela", "Flow", "caravela_flow", "error", "flow_done", "flow_error", "flow_state", "ok"),
+    # made by the compiler and the pictures
+    *("save_2", "s0", "s1"),
+}
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -67,7 +68,7 @@ def rendered(page: Path) -> str:
     namespace: dict[str, Any] = {"__name__": page.stem}
     pieces: list[str] = []
     written, printed = 0, None
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, following in pairwise([*blocks, None]):
         now = block["code"]
         match block["language"]:
             case "python":
@@ -86,8 +87,8 @@ def rendered(page: Path) -> str:
 
 def _run(page: Path, block: re.Match[str], namespace: dict[str, Any], *, shown: bool) -> str | None:
     """Run an example and give what it prints; None if it prints nothing, and nothing is to be shown."""
-    line = block.string.count("\n", 0, block.start("code"))
-    code = compile("\n" * line + block["code"], str(page), "exec", dont_inherit=True)  # so that tracebacks name the line
+    above = "\n" * block.string.count("\n", 0, block.start("code"))  # so that a traceback names the line of the page
+    code = compile(above + block["code"], str(page), "exec", dont_inherit=True)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         try:
@@ -95,18 +96,16 @@ def _run(page: Path, block: re.Match[str], namespace: dict[str, Any], *, shown: 
         except CaravelaError as error:
             if not shown:
                 raise
-            print(f"{type(error).__name__}: {error}")
+            output.write(f"{type(error).__name__}: {error}")
     if shown:
-        return output.getvalue()
+        return output.getvalue().rstrip("\n") + "\n"
     assert not output.getvalue(), f"{_place(page, block)}: prints something, and no text block below shows it"
     return None
 
 
 def _is_shown(text: str, block: re.Match[str], following: re.Match[str] | None) -> bool:
     return (
-        following is not None
-        and following["language"] == "text"
-        and not text[block.end() : following.start()].strip()
+        following is not None and following["language"] == "text" and not text[block.end() : following.start()].strip()
     )
 
 
@@ -209,7 +208,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def commands() -> list[str]:
     """Give the commands of the README, one a line."""
     readme = PAGES[0].read_text(encoding="utf-8")
-    return [line for block in FENCE.finditer(readme) if block["language"] == "bash" for line in block["code"].splitlines()]
+    blocks = [block["code"] for block in FENCE.finditer(readme) if block["language"] == "bash"]
+    return "".join(blocks).splitlines()
 
 
 def test_the_gate_runs_the_command_of_the_readme() -> None:

@@ -6,28 +6,29 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-BOOK_SYNC = (sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / "book_sync.py"))
+BOOK_SYNC = (sys.executable, "-u", "-X", "dev", "-W", "error", str(EXAMPLES / "book_sync.py"))
 BACKENDS = ("threading", "asyncio")
 LAST_EDIT = "Moby-Dick; or, The Whale"
 
 
+def start(*command):
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen(command, stdout=PIPE, stderr=PIPE, encoding="utf-8", env=environment)  # noqa: S603 - ours
+
+
 def book_sync(*options):
-    # A book server that was left behind would hold stderr open, and this would run out of time.
-    done = subprocess.run(
-        (*BOOK_SYNC, *options), capture_output=True, encoding="utf-8", timeout=60, check=False, env=UTF8
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    return done.stdout
-
-
-UTF8 = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    with start(*BOOK_SYNC, *options) as process:
+        # A book server that was left behind would hold stderr open, and this would run out of time.
+        output, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert process.returncode == 0
+    return output
 
 
 def transitions(output):
@@ -96,14 +97,10 @@ def test_it_runs_on_one_backend_and_draws_the_machine_as_mermaid():
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
 def test_ctrl_c_ends_it_quietly(backend):
-    command = (BOOK_SYNC[0], "-u", *BOOK_SYNC[1:], "--backend", backend)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=UTF8
-    ) as process:
+    with start(*BOOK_SYNC, "--backend", backend) as process:
         for line in process.stdout:
-            if "running(attempt=1)" in line and "→" in line and " s " in line:
+            if transitions(line)[-1:] == [("debouncing", "running(attempt=1)", "elapsed")]:
                 break
-        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert errors == ""

@@ -81,6 +81,7 @@ class AsyncRunner(Handle[S], Generic[S]):
 
     def _require_loop(self, call: str, right: str) -> None:
         if not self._run.host.on_loop():
+            self._run.host.forbid_waiting(self._run, call)
             raise BackendError(
                 f"{call} on another thread than the flow's loop, which alone can be awaited",
                 flow=self.machine.name,

@@ -70,7 +70,7 @@ def signal_name(signal: Signal) -> str:
     fn, _, changes, name, _ = signal
     if fn is evolve:
         return ", ".join(changes or ())
-    return name or label_of(fn) or "signal"
+    return name or label_of(fn) or "lambda"
 
 
 def resolve(promise: Any, value: Any, error: BaseException | None = None) -> None:

@@ -75,12 +75,15 @@ class Signals(Mapping[str, inspect.Signature]):
     def _declared(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], waiting: Any) -> Signal:
         fn = self.functions.get(name)
         if fn is None:
+            import difflib  # noqa: PLC0415 - only on the way to an error
+
             known = ", ".join(map(repr, self.functions)) or "none"
+            meant = difflib.get_close_matches(name, self.functions, n=1)
             raise UnknownSignalError(
                 f"there is no signal {name!r}; declared are: {known}",
                 flow=self._flow,
                 wrong=f"runner.signal({name!r})",
-                right=f'flow(..., signals={{"{name}": fn}})',
+                right=f"runner.signal({meant[0]!r})" if meant else f'flow(..., signals={{"{name}": fn}})',
             )
         try:
             self._signatures[name].bind(*args, **kwargs)

@@ -23,7 +23,7 @@ def start_task(loop: asyncio.AbstractEventLoop, call: Call) -> None:
 
 def cancel_task(call: Call) -> None:
     """Cancel such a task. On the loop's thread."""
-    if call.task is not None:
+    if call.task is not None and not call.task.cancelling():  # as `asyncio.run` cancels all: a second would cut short
         call.task.cancel()
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from caravela import vocabulary as v
 from caravela.compile.draft import Block
+from caravela.errors import StepTimeoutError
 from caravela.nodes import Debounce, Each, Parallel, Race, Repeat, Run, Wait, WaitUntil
 
 __all__ = ["Edge", "edges"]
@@ -52,7 +53,8 @@ def _never_rests(block: Block) -> bool:
         return _is_zero(cast("Wait[Any]", block.step).seconds)
     if block.kind == v.BACKOFF and isinstance(block.step, Each):
         policy = block.step.policy
-        return (_is_zero(policy.base_delay) and not callable(policy.backoff)) or _is_zero(policy.max_delay)
+        from_base = not callable(policy.backoff) or policy.jitter == "decorrelated"
+        return (_is_zero(policy.base_delay) and from_base) or _is_zero(policy.max_delay)
     return block.kind in (v.GATHERING, v.RACING) and _task_count(block) == 0
 
 
@@ -88,9 +90,11 @@ def _repeat(block: Block) -> Iterator[Edge]:
 
 def _again(block: Block) -> Iterator[Edge]:
     step = cast("Repeat[Any]", block.step)
+    left = [] if step.until is None else ["until does not hold"]
+    left += [] if step.times is None else ["rounds left"]
     for event in (v.EVENTLESS, v.RESUMED) if block.yields else (v.EVENTLESS,):
         if step.times != 1:
-            yield event, block.body, ""
+            yield event, block.body, ", ".join(left)
         if step.until is not None:
             yield event, block.next, "until holds"
             yield event, block.fail, "until failed"
@@ -215,7 +219,8 @@ def _cancelling(block: Block) -> Iterator[Edge]:
         yield event, block.stop, "stopping"
         for target, guard in _after_cancelling(cast("Block", block.body)):
             yield event, target, guard
-    if isinstance(block.step, (Parallel, Race)) and (_task_count(block) or 2) > 1:
+    one_by_one = isinstance(block.step, Parallel) and block.step.limit == 1
+    if isinstance(block.step, (Parallel, Race)) and (_task_count(block) or 2) > 1 and not one_by_one:
         yield v.TASK_SETTLED, block, "others in flight"
 
 
@@ -224,15 +229,25 @@ def _after_cancelling(source: Block) -> Iterator[tuple[Block | None, str]]:
     if isinstance(step, (Run, Each)):
         if step.policy.attempt_timeout is None:
             return
-        if source.retry is not None:
+        surely, perhaps = _retries_timeouts(step.policy.retry_on)
+        if source.retry is not None and perhaps:
             yield source.retry, "timed out, attempt ≤ retries"
-        yield source.fail, "timed out, not retried"
+        if step.policy.retries is not None or not surely:
+            yield source.fail, "timed out, not retried"
         return
     causes = {event for event, target, _ in _EDGES[source.kind](source) if target is source.cancel and target}
     if v.SUCCEEDED in causes:
         yield source.next, "won"
     if causes & {v.FAILED_EVENT, v.TIMED_OUT}:
         yield source.fail, "failed"
+
+
+def _retries_timeouts(retry_on: Any) -> tuple[bool, bool]:
+    """Say whether an attempt that took too long is retried while retries are left: surely, and perhaps."""
+    if isinstance(retry_on, (type, tuple)):
+        listed = issubclass(StepTimeoutError, retry_on)
+        return listed, listed
+    return False, True
 
 
 _EDGES: Mapping[str, Callable[[Block], Iterator[Edge]]] = {

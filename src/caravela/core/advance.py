@@ -269,7 +269,10 @@ def _resumed(machine: Machine, snapshot: RawSnapshot, event: Event, record: Reco
         return snapshot
     cursor = Cursor(machine, snapshot, event[1], record)
     cursor.event(v.RESUMED)
-    return proceed(cursor)
+    resumed = proceed(cursor)
+    if record is not None:
+        del record.passed[0]  # it rested here, so this is the source
+    return resumed
 
 
 _HANDLERS: Mapping[int, Callable[[Machine, RawSnapshot, Event, Record | None], RawSnapshot]] = {

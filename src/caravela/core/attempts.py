@@ -89,7 +89,7 @@ def _invalid_outcome(call: str, value: Any, allowed: str) -> InvalidOutcomeError
     return InvalidOutcomeError(
         f"the function of {call} returned a value of type {shown}; allowed are {allowed}{collected}",
         wrong=f"return {shown}(...)",
-        right="return Ok(field=value)" + (', or run(fn, collect_as="field")' if call == "run" else ""),
+        right="return Ok(state), Ok(field=value)" + (', or run(fn, collect_as="field")' if call == "run" else ""),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from caravela import vocabulary as v
 from caravela.core.cursor import Cursor, error_of
 from caravela.core.snapshot import Failure, Tasks
-from caravela.errors import CaravelaError, InvalidOutcomeError, StepTimeoutError
+from caravela.errors import InvalidOutcomeError, StepTimeoutError
 from caravela.functions import discard_awaitable
 from caravela.machine import State
 from caravela.nodes import Parallel, Step
@@ -98,13 +98,15 @@ def _raced(cursor: Cursor, row: State, tasks: Tasks, index: int, value: Any, fau
 
 
 def _group(tasks: Tasks, faults: list[Fail]) -> BaseExceptionGroup[BaseException]:
-    return BaseExceptionGroup(f"{len(faults)} of {tasks.total} tasks failed", [error_of(f.reason) for f in faults])
+    errors = [error_of(fault.reason) for fault in faults]
+    first = f"{type(errors[0]).__name__}: {errors[0].args[0] if errors[0].args else ''}".rstrip(": ")
+    return BaseExceptionGroup(f"{len(errors)} of {tasks.total} tasks failed, the first with {first}", errors)
 
 
 def _store(cursor: Cursor, row: State, value: Any, left: int) -> bool:
     try:
         new = evolve(cursor.state, **{cast("Any", row.step).collect_as: value})
-    except CaravelaError as error:
+    except Exception as error:  # noqa: BLE001 - whatever the user's type raises when it is made anew
         return _fail_tasks(cursor, row, left, error)
     cursor.change(new)
     cursor.event(v.SUCCEEDED)
