@@ -112,7 +112,6 @@ def flows_per_second(rounds: int) -> list[Result]:
             await runner
 
     def on_virtual_time() -> None:
-        virtual.clock.advance(1)
         for runner in [trivial.start(backend=virtual) for _ in range(FLOWS)]:
             runner.result()
 

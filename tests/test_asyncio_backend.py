@@ -25,7 +25,9 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import GUARD, Gate, run_script, told
+from tests.conformance.functions import GUARD, Gate
+from tests.conformance.harness import told
+from tests.conformance.programs import run_script
 
 LONG = 300.0
 SOON = 4.0

@@ -129,7 +129,7 @@ GOLDEN = {
         sleeping --elapsed--> again
         sleeping --signal--> sleeping
         sleeping --stop--> stopped
-        again ----> sleeping
+        again --[until does not hold, rounds left]--> sleeping
         again --[until holds]--> done
         again --[until failed]--> failed
         again --[rounds done]--> done
@@ -142,9 +142,9 @@ GOLDEN = {
         repeat ----> set_state
         set_state ----> again
         set_state --[the function failed]--> failed
-        again ----> set_state
+        again --[rounds left]--> set_state
         again --[rounds done]--> done
-        again --resumed--> set_state
+        again --resumed [rounds left]--> set_state
         again --resumed [rounds done]--> done
         again --signal--> again
         again --stop--> stopped

@@ -12,7 +12,7 @@ from subprocess import PIPE
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-BOOK_SYNC = (sys.executable, "-u", "-X", "dev", "-W", "error", str(EXAMPLES / "book_sync.py"))
+BOOK_SYNC = (sys.executable, "-u", "-W", "error", str(EXAMPLES / "book_sync.py"))
 BACKENDS = ("threading", "asyncio")
 LAST_EDIT = "Moby-Dick; or, The Whale"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from caravela.errors import FlowDefinitionError, StateError
+from caravela.errors import InvalidOutcomeError, StateError
 from caravela.outcomes import Abort, Fail, Ok, Retry, Skip
 
 
@@ -51,7 +51,7 @@ def test_apply_refuses_an_unknown_field(outcome):
 @pytest.mark.parametrize("outcome", [Ok, Retry])
 def test_a_state_and_changed_fields_are_not_both_taken(outcome):
     name = outcome.__name__
-    with pytest.raises(FlowDefinitionError) as refused:
+    with pytest.raises(InvalidOutcomeError) as refused:
         outcome(BOOK, dirty=False)
     assert str(refused.value).splitlines() == [
         f"{name} takes a state or changed fields, not both",

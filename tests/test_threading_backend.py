@@ -22,7 +22,8 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import GUARD, Gate, run_script
+from tests.conformance.functions import GUARD, Gate
+from tests.conformance.programs import run_script
 
 LONG = 300.0
 SOON = 4.0

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.conformance.harness import FORMS, STAGES
+from tests.conformance.functions import FORMS
+from tests.conformance.harness import STAGES
 
 
 @pytest.fixture(params=STAGES)

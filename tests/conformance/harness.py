@@ -8,157 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from contextlib import suppress
-from types import SimpleNamespace
 
 from caravela import AsyncioBackend, FlowEndError, ResultTimeoutError, ThreadingBackend, VirtualBackend
 from caravela.core.effects import SetTimer
 from caravela.export import to_transitions
 from caravela.messages import FlowDone, FlowFailed, FlowStopped, SignalRejected
+from tests.conformance.functions import FORMS, GUARD, PlainFunction
 from tests.walk import walk
 
-GUARD = 30.0
-"""Seconds after which something counts as hanging."""
-
 FINAL = (FlowDone, FlowFailed, FlowStopped)
-
-
-def run_script(code, *options, interrupt=False):
-    """Run a program in a process of its own; give its end, its output, and the seconds from `print()` to the end.
-
-    Args:
-        code: The program. It prints "ready" when the test's own part begins.
-        options: Those of the interpreter.
-        interrupt: Press Ctrl-C when it is ready.
-    """
-    process = subprocess.Popen(  # noqa: S603 - a test's own program
-        [sys.executable, *options, "-c", textwrap.dedent(code)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            ready = process.stdout.readline()
-            since = time.monotonic()
-            if interrupt:
-                process.send_signal(signal.SIGINT)
-            output, complaints = process.communicate(timeout=GUARD)
-        finally:
-            process.kill()
-    return SimpleNamespace(
-        code=process.returncode, output=ready + output, errors=complaints, seconds=time.monotonic() - since
-    )
-
-
-class Gate:
-    """Closed until the test opens it; functions, plain and async, wait in front of it."""
-
-    def __init__(self):
-        self._opened = threading.Event()
-        self._waiting = []
-
-    def open(self):
-        self._opened.set()
-        for loop, future in list(self._waiting):
-            with suppress(RuntimeError):  # that loop is closed: whoever waited has gone with it
-                loop.call_soon_threadsafe(_keep, future)
-
-    def wait(self):
-        assert self._opened.wait(GUARD), "nobody opened the gate"
-
-    async def passed(self):
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._waiting.append((loop, future))
-        if not self._opened.is_set():
-            await future
-
-
-def _keep(future):
-    if not future.done():
-        future.set_result(None)
-
-
-class Held:
-    """An outcome that comes only when the test releases the function."""
-
-    def __init__(self, outcome=None):
-        self.outcome = outcome
-        self.gate = Gate()
-
-
-class Function:
-    """A function for a flow, with one scripted outcome for each call; the last one is for all calls after it.
-
-    An outcome is returned; an exception is raised; a plain function is called with the arguments; `Held(...)` keeps the
-    call in flight until `release()`.
-    """
-
-    def __init__(self, stage, outcomes, name):
-        self.stage = stage
-        self.outcomes = outcomes or (None,)
-        self.calls = []
-        self.resumed = None  # the outcome of a call that the virtual backend held and lets go now
-        self._lock = threading.Lock()
-        self.__name__ = name
-
-    @property
-    def upcoming(self):
-        return self.outcomes[min(len(self.calls), len(self.outcomes) - 1)]
-
-    def begin(self, args):
-        with self._lock:
-            resumed, self.resumed = self.resumed, None
-            if resumed is not None:
-                return resumed
-            outcome = self.upcoming
-            self.calls.append(args)
-        return outcome
-
-    def begun(self, times=1):
-        """Wait until so many calls have begun."""
-        self.stage.until(lambda: len(self.calls) >= times, f"call {times} of {self.__name__}")
-
-    def release(self):
-        """Let the held calls go, this one and those to come."""
-        for outcome in self.outcomes:
-            if isinstance(outcome, Held):
-                outcome.gate.open()
-        self.stage.released(self)
-
-
-class PlainFunction(Function):
-    def __call__(self, *args):
-        outcome = self.begin(args)
-        if isinstance(outcome, Held):
-            outcome.gate.wait()
-            outcome = outcome.outcome
-        return _given(outcome, args)
-
-
-class AsyncFunction(Function):
-    async def __call__(self, *args):
-        outcome = self.begin(args)
-        if isinstance(outcome, Held):
-            await outcome.gate.passed()
-            outcome = outcome.outcome
-        return _given(outcome, args)
-
-
-FORMS = {"plain": PlainFunction, "async": AsyncFunction}
-
-
-def _given(outcome, args):
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome(*args) if callable(outcome) else outcome
 
 
 class Play:
@@ -398,9 +259,10 @@ class VirtualStage(Stage):
     def _is_held(self, held):
         """Plain functions that would block are held by the backend; async ones wait on its loop."""
         fn = held._call.fn
-        if not isinstance(fn, PlainFunction) or fn.resumed or not isinstance(fn.upcoming, Held):
+        if not isinstance(fn, PlainFunction) or not fn.holds:
             return False
-        self._kept.append((held, fn.begin(held.args)))
+        outcome, _ = fn.begin(held.args)
+        self._kept.append((held, outcome))
         return True
 
     def released(self, function):
@@ -411,7 +273,7 @@ class VirtualStage(Stage):
             if held._call.ended:  # it was given up, and ends now, when nobody cares
                 held.returns(None)
             else:
-                function.resumed = outcome
+                function.resumed = outcome, None
                 held.runs()
         self.backend.clock.advance(0)
 

@@ -25,7 +25,7 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import Gate, Held
+from tests.conformance.functions import Gate, Held
 
 LONG = 300.0
 
@@ -73,41 +73,43 @@ def test_stop_cancels_functions_first(stage, form, machine_state):
     stage.until(lambda: stage.backend.statistics().abandoned == 0, "the end of the abandoned function")
 
 
-def stubborn(gate):
-    """An async function that takes its time to be cancelled."""
+def cancelling(stage, *steps):
+    """Give a flow that cancels an async function which takes its time to end, and the gate at which that one waits."""
+    begun, gate = Gate(), Gate()
 
-    async def work(state):
-        try:
+    async def fast():
+        await begun.passed()
+        return "fast"
+
+    async def slow():
+        begun.open()
+        with suppress(asyncio.CancelledError):
             await asyncio.sleep(LONG)
-        except asyncio.CancelledError:
-            await gate.passed()
-            raise
+        await gate.passed()
+        return "slow"
 
-    return work
+    play = stage.start(flow("f", race([fast, slow], "winner"), *steps, initial_state={"n": 0}))
+    play.reach("cancelling")
+    return play, gate
 
 
 def test_stop_while_cancelling_waits_for_the_function_and_then_stops(stage):
-    gate = Gate()
-    play = stage.start(flow("f", run(stubborn(gate), attempt_timeout=0.01, retries=5), initial_state=0))
-    play.reach("cancelling")
+    play, gate = cancelling(stage, wait(LONG))
     play.ask_to_stop()
     play.reach("cancelling", times=2)
     assert not play.runner.done()
     gate.open()
-    assert play.ends() == ("running(attempt=1) --timed_out--> cancelling --stop--> cancelling --settled--> stopped")
+    assert play.ends() == "racing --succeeded--> cancelling --stop--> cancelling --settled--> stopped"
 
 
 def test_stopping_twice_is_stopping_once(stage):
-    gate = Gate()
-    play = stage.start(flow("f", run(stubborn(gate)), initial_state=0))
-    stage.pass_time(0.005)
+    play, gate = cancelling(stage, wait(LONG))
     play.ask_to_stop()
-    play.reach("cancelling")
     play.ask_to_stop()
     gate.open()
     play.stop()
     assert play.records[-1].target == "stopped"
-    assert [name for name, _ in play.told] == ["FlowStopped"]
+    assert [name for name, _ in play.told] == ["FlowState", "FlowStopped"]
 
 
 def test_stopping_a_flow_that_has_ended_does_nothing(stage):
@@ -119,29 +121,18 @@ def test_stopping_a_flow_that_has_ended_does_nothing(stage):
 
 
 def test_signals_apply_while_a_function_is_being_cancelled(stage):
-    gate = Gate()
-    play = stage.start(flow("f", run(stubborn(gate), attempt_timeout=0.01), initial_state={"n": 0}))
-    play.reach("cancelling")
-    assert play.update(n=1) == {"n": 1}
+    play, gate = cancelling(stage)
+    assert play.update(n=1) == {"n": 1, "winner": "fast"}
     gate.open()
-    play.ends()
+    assert play.result() == {"n": 1, "winner": "fast"}
 
 
 def test_a_value_that_is_returned_after_the_cancel_is_dropped(stage):
-    gate = Gate()
-
-    async def work():
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(LONG)
-        await gate.passed()
-        return "late"
-
-    step = parallel([work], "result", timeout=0.01)
-    play = stage.start(flow("f", step, initial_state={}))
-    play.reach("cancelling")
+    play, gate = cancelling(stage, wait(LONG))
     gate.open()
-    assert play.ends() == "gathering --timed_out--> cancelling --settled--> failed"
-    assert play.runner.get_state() == {}
+    play.reach("sleeping")
+    assert play.path == "racing --succeeded--> cancelling --settled--> sleeping"
+    assert play.runner.get_state() == {"n": 0, "winner": "fast"}
 
 
 def test_no_attempt_starts_after_a_stop(stage, form):
@@ -210,9 +201,7 @@ def test_a_result_may_time_out_and_the_flow_goes_on(sync_stage):
 
 
 def test_a_stop_may_time_out_and_is_still_about_to_stop(sync_stage):
-    gate = Gate()
-    play = sync_stage.start(flow("f", run(stubborn(gate), attempt_timeout=0.01), initial_state=0))
-    play.reach("cancelling")
+    play, gate = cancelling(sync_stage, wait(LONG))
     with pytest.raises(ResultTimeoutError):
         play.runner.stop(timeout=0.01)
     gate.open()

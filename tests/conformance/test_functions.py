@@ -19,7 +19,7 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import Held
+from tests.conformance.functions import Held
 
 LONG = 300.0
 
@@ -96,17 +96,23 @@ def test_an_async_function_finds_a_running_loop_and_may_use_it(stage):
 def test_a_cancelled_async_function_may_clean_up(stage):
     cleaned = []
 
-    async def work(state):
+    async def tidy(state):
         try:
             await asyncio.sleep(LONG)
         finally:
             await asyncio.sleep(0.001)
             cleaned.append(True)
 
-    play = stage.start(flow("f", run(work), initial_state=0))
-    stage.pass_time(0.005)
+    work = stage.function("async", None)
+
+    async def begin(state):
+        await work(state)
+        await tidy(state)
+
+    play = stage.start(flow("f", run(begin), initial_state=0))
+    work.begun()
     play.stop()
-    assert cleaned in ([True], [])  # empty if it had not begun
+    assert cleaned == [True]
     assert play.path == "running(attempt=1) --stop--> cancelling --settled--> stopped"
 
 

@@ -20,7 +20,8 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import Held, told
+from tests.conformance.functions import Held
+from tests.conformance.harness import told
 
 LONG = 300.0
 

@@ -16,7 +16,7 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import Held
+from tests.conformance.functions import Held
 
 LONG = 300.0
 
@@ -80,12 +80,12 @@ def test_signals_are_handled_in_the_order_in_which_they_were_sent(stage):
 
 def test_a_signal_that_raises_changes_nothing_and_restarts_nothing(stage, caplog):
     play = stage.start(flow("f", debounce(LONG), initial_state={"n": 0}))
-    play.signal(lambda state: state["missing"])
+    play.signal(raising)
     assert play.update(n=1) == {"n": 1}
     assert play.path == "debouncing --signal--> debouncing"
-    assert play.told == [("SignalRejected", "signal"), ("FlowState", {"n": 1})]
-    assert isinstance(play.messages[0].error, KeyError)
-    assert caplog.text.count("signal signal of flow 'f' raised") == 1
+    assert play.told == [("SignalRejected", "raising"), ("FlowState", {"n": 1})]
+    assert isinstance(play.messages[0].error, OSError)
+    assert caplog.text.count("signal raising of flow 'f' raised") == 1
 
 
 def test_an_update_that_raises_raises_to_its_caller_only(stage, caplog):

@@ -22,7 +22,7 @@ from caravela import (
     wait,
     wait_until,
 )
-from tests.conformance.harness import Held
+from tests.conformance.functions import Held
 
 LONG = 300.0  # a window in which nothing elapses while a test runs
 

@@ -18,7 +18,7 @@ def start_task(loop: asyncio.AbstractEventLoop, call: Call) -> None:
     context = call.context()
     # Always in a fresh copy of the context: one that is already entered raises and corrupts the loop's current task.
     call.task = loop.create_task(_drive(call), context=context, name=f"caravela:{call.label}")
-    call.task.add_done_callback(lambda _: call.settled())  # counts only if it was cancelled before it began
+    call.task.add_done_callback(lambda task: call.settled() if task.cancelled() else None)  # before it began
 
 
 def cancel_task(call: Call) -> None:

@@ -118,6 +118,7 @@ class WorkerPool:
                     return None
             if len(self._threads) > self._limit:
                 self._go()
+                self._changed.notify()  # it may have been woken for work that it leaves to another
                 return None
             return self._jobs.popleft()
 

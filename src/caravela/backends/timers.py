@@ -36,10 +36,10 @@ class Timers:
         """See that a run comes up no later than `due`."""
         if due >= run.armed:
             return
-        if run.armed != _NEVER:
-            self._voided()
-        run.armed = due
+        before, run.armed = run.armed, due
         heapq.heappush(self._heap, (due, next(self._order), run))
+        if before != _NEVER:
+            self._voided()  # last, so that a sweep already knows the old entry as void
 
     def forget(self, run: Any) -> None:
         """Let a run not come up again."""

@@ -11,7 +11,7 @@ import asyncio
 import math
 import threading
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
@@ -63,7 +63,7 @@ class VirtualBackend(Backend):
         self._jobs: deque[Call] = deque()
         self._loop: VirtualLoop | None = None
         self._instant = 0.0
-        self._transitions = 0
+        self._transitions: Counter[int] = Counter()  # at this instant, by the number of the runner
         super().__init__(seed=seed)
 
     def renew(self) -> None:
@@ -157,10 +157,11 @@ class VirtualBackend(Backend):
 
     def _count(self, run: Any, transitions: int) -> None:
         if self._instant != self.clock.time:
-            self._instant, self._transitions = self.clock.time, 0
-        self._transitions += transitions
-        if self._transitions > MOST_TRANSITIONS:
-            self._transitions = 0
+            self._instant = self.clock.time
+            self._transitions.clear()
+        self._transitions[run.id] += transitions
+        if self._transitions[run.id] > MOST_TRANSITIONS:
+            del self._transitions[run.id]
             raise LivelockError(
                 f"more than {MOST_TRANSITIONS:,} transitions at {self.clock.time:g} s, round and round through "
                 f"{_cycle(run)}",
