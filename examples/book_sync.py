@@ -76,7 +76,7 @@ def editing(runner: AnyRunner) -> Iterator[None]:
         runner.signal(edit, title)
     yield from until(lambda: runner.get_state().saved == BURST[-1])
     runner.signal(edit, EDIT)
-    yield from until(lambda: runner.machine_state.startswith("running"))
+    yield from until(lambda: runner.machine_state.startswith("running") or runner.get_state().saved == EDIT)
     runner.signal(edit, LAST_EDIT)
     yield from until(lambda: runner.get_state().saved == LAST_EDIT)
 

@@ -7,7 +7,6 @@ import pytest
 import transitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.walk import walk
 
 from caravela.compile import compile_steps
 from caravela.core import Record, advance, machine_state, start
@@ -17,6 +16,7 @@ from caravela.errors import ExportError
 from caravela.export import to_transitions
 from caravela.outcomes import Abort, Fail, Ok, Retry, Skip
 from caravela.steps import debounce, each, fail, parallel, race, repeat, run, set_state, wait, wait_until
+from tests.walk import walk
 
 
 @dataclass(frozen=True)

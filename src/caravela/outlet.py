@@ -42,8 +42,10 @@ class Outlet:
         self._runner_id = runner_id
         self._tag = tag
         self._notify = notify
-        self._subscribers: list[weakref.ref[Any]] = []
-        self.history: deque[TransitionRecord] | None = None if history == 0 else deque(maxlen=history)
+        self._subscribers: tuple[weakref.ref[Any], ...] = ()
+        self.history: list[TransitionRecord] | deque[TransitionRecord] | None = None
+        if history != 0:
+            self.history = [] if history is None else deque(maxlen=history)
         self._seq = 0
         self._count = 0
         self._last: Message[Any] | None = None
@@ -60,10 +62,12 @@ class Outlet:
         self._count += 1
         if self.history is not None:
             self.history.append(recorded(machine, self._count, now, old, new, event, record))
+        if not self.watched:
+            return
         for what, content, error in record.told:
             if what == "rejected":
-                self.rejected(now, content, error)
-            elif self.watched:
+                self._tell(SignalRejected, now, signal=content, error=error)
+            else:
                 self._tell(FlowState, now, state=copied(content))
 
     def rejected(self, now: float, signal: str, error: BaseException | None) -> None:
@@ -89,7 +93,7 @@ class Outlet:
 
     def subscribe(self, subscription: Any, now: float, state: Any) -> None:
         """Add a subscriber; the first it hears is the state at this moment."""
-        self._subscribers.append(weakref.ref(subscription))
+        self._subscribers = (*self._subscribers, weakref.ref(subscription))
         subscription.push(self._made(FlowState, now, state=copied(state)))
         if self._last is not None:
             subscription.push(self._last)
@@ -100,7 +104,7 @@ class Outlet:
 
     def _tell(self, message: Any, now: float, **content: Any) -> Message[Any]:
         self._seq += 1
-        made = self._made(message, now, **content)
+        made: Message[Any] = message(tag=self._tag, runner_id=self._runner_id, seq=self._seq, time=now, **content)
         if self._notify is not None:
             try:
                 self._notify(made)
@@ -117,4 +121,4 @@ class Outlet:
             if subscription is not None:
                 subscription.push(message)
                 left.append(reference)
-        self._subscribers = left
+        self._subscribers = tuple(left)

@@ -10,6 +10,7 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
+from caravela import mailbox
 from caravela.backends.base import SHUTDOWN_TIMEOUT, Backend
 from caravela.backends.coroutines import cancel_task, start_task
 from caravela.backends.pool import DEFAULT_WORKERS, WorkerPool
@@ -143,6 +144,24 @@ class AsyncioBackend(Backend):
         """Put something into the inbox, and see that it is handled; with the loop its runs are gone, and so is it."""
         with suppress(LoopClosedError):
             super().post(run, kind, content)
+
+    def post_signal(self, run: Any, content: Any) -> bool:
+        """Put a signal in; or, where nothing is before it and nobody is busy, let the run take it at once."""
+        inbox = self.mailbox
+        if self.busy or not inbox.empty or threading.get_ident() != self._thread_id:
+            return super().post_signal(run, content)
+        self._require_open()
+        self.busy = True
+        try:
+            run.catch_up(self.now())
+            taken = not run.ended
+            if taken:
+                run.receive(mailbox.SIGNAL, content)
+        finally:
+            self.busy = False
+        if not self.mailbox.empty:
+            self.handle(wake=False)
+        return taken
 
     def handle(self, wake: bool) -> None:  # noqa: FBT001 - what `Mailbox.post` gives
         """Handle the inbox at once, if this is the loop's thread and it is not doing so already."""

@@ -21,6 +21,7 @@ from caravela.functions import discard_awaitable
 from caravela.machine import YIELD_AFTER, State
 from caravela.nodes import Debounce, Each, FailStep, Parallel, Race, Repeat, Run, WaitUntil
 from caravela.state import changed, evolve, read_field
+from caravela.vocabulary import SET_STATE
 
 __all__ = ["proceed"]
 
@@ -32,14 +33,14 @@ def proceed(cursor: Cursor) -> RawSnapshot:
     for hops in count():
         kind, argument, following, row = rows[at]
         try:
-            if kind == v.SET_STATE:
+            if kind == SET_STATE:
                 new = argument(state.copy() if type(state) is dict else state)
                 if type(new) is not type(state):
                     require_state(new, "set_state")
                 if record is not None:
                     record.passed.append(row.name)
                     if changed(state, new):
-                        record.change(new)
+                        record.told.append(("state", new, None))
                 state = new
                 at = following
                 continue
